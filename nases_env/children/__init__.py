@@ -1,0 +1,1 @@
+"""An architecture as a trained network. The only rooms that know convolutions."""

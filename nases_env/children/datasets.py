@@ -1,0 +1,190 @@
+"""Images and labels: torchvision's CIFAR-10, a folder of images, or scikit-learn's digits.
+
+A search sees only the training part, split in two; the test part is read by the final training alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from nases_env.children.protocol import Protocol
+
+Part = Literal["train", "test"]
+FOLDER = "imagefolder:"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Decoded images: uint8 (N, height, width, channels), and their classes, int64 (N,)."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+    def subset(self, indices: np.ndarray) -> Images:
+        """The images of these indices."""
+        return Images(self.pixels[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class ChildData:
+    """What a child is trained and measured on: standardised float32 tensors (N, channels, size, size) on the device."""
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    held_out_images: torch.Tensor
+    held_out_labels: torch.Tensor
+    classes: int
+    digest: str
+    """Names the pixels, the labels and the split."""
+
+
+@lru_cache(maxsize=4)
+def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
+    """Data on the device, once per process.
+
+    Held out are the validation images; for a final protocol (`validation_images=0`) the test part.
+
+    Raises:
+        FileNotFoundError: If the data are missing: what, where, how to get them.
+        ValueError: If there is no such data set, or it has too few images.
+    """
+    train = read(dataset, data_dir, "train", protocol.image_size)
+    if protocol.validation_images:
+        train, held_out = _split(train, protocol)
+    else:
+        held_out = read(dataset, data_dir, "test", protocol.image_size)
+    scaled = train.pixels.reshape(-1, train.pixels.shape[-1]) / np.float32(255)
+    mean, deviation = scaled.mean(axis=0, dtype=np.float64), scaled.std(axis=0, dtype=np.float64)
+    digest = hashlib.sha256()
+    tensors = []
+    for images in (train, held_out):
+        digest.update(images.pixels.tobytes())
+        digest.update(images.labels.tobytes())
+        standardised = ((images.pixels / np.float32(255) - mean) / np.maximum(deviation, 1e-6)).astype(np.float32)
+        tensors.append(torch.from_numpy(standardised).to(device).permute(0, 3, 1, 2))  # NHWC in memory
+        tensors.append(torch.from_numpy(images.labels).to(device))
+    return ChildData(*tensors, classes=int(train.labels.max()) + 1, digest=digest.hexdigest())
+
+
+def read(dataset: str, data_dir: str, part: Part, image_size: int | None = None) -> Images:
+    """All images of one part of a data set, averaged down to image_size."""
+    if dataset == "digits":
+        images = _digits(part)
+    elif dataset == "cifar10":
+        images = _cifar10(data_dir, part)
+    elif dataset.startswith(FOLDER):
+        return _image_folder(Path(dataset.removeprefix(FOLDER)), part, image_size)
+    else:
+        raise ValueError(f"there is no dataset {dataset!r}; choose 'cifar10', 'digits' or 'imagefolder:PATH'")
+    if image_size is None or images.pixels.shape[1:3] == (image_size, image_size):
+        return images
+    resized = [_resize(Image.fromarray(pixels.squeeze()), image_size) for pixels in images.pixels]
+    return Images(np.stack(resized).reshape(len(resized), image_size, image_size, -1), images.labels)
+
+
+def _split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
+    """Training and validation images; the validation images do not depend on how many are trained on."""
+    from sklearn.model_selection import train_test_split
+
+    count, validation = len(images.labels), protocol.validation_images
+    train = count - validation if protocol.train_images is None else protocol.train_images
+    if train < 1 or train + validation > count:
+        raise ValueError(
+            f"the data have {count} training images; the protocol asks for train_images={protocol.train_images} "
+            f"and validation_images={validation}"
+        )
+
+    def draw(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        if size == len(indices):
+            return indices, indices[:0]
+        labels = images.labels[indices] if protocol.stratified else None
+        return train_test_split(indices, train_size=size, random_state=protocol.split_seed, stratify=labels)
+
+    held_out, rest = draw(np.arange(count), validation)
+    chosen, _ = draw(rest, train)
+    return images.subset(chosen), images.subset(held_out)
+
+
+def _digits(part: Part) -> Images:
+    """scikit-learn's 1,797 digits of 8 × 8 pixels: 1,347 to train, 450 to test."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    parts = train_test_split(np.arange(len(digits.target)), test_size=450, random_state=0, stratify=digits.target)
+    indices = parts[0 if part == "train" else 1]
+    pixels = np.round(digits.images[indices, :, :, None] * (255 / 16)).astype(np.uint8)
+    return Images(pixels, digits.target[indices].astype(np.int64))
+
+
+def _cifar10(data_dir: str, part: Part) -> Images:
+    from torchvision.datasets import CIFAR10
+
+    try:
+        data = CIFAR10(data_dir, train=part == "train", download=True)
+    except Exception as error:  # torchvision raises many kinds: no network, wrong checksum, no permission
+        raise FileNotFoundError(
+            f"CIFAR-10 is neither in {Path(data_dir).resolve()} nor could it be downloaded ({error}); put "
+            "cifar-10-python.tar.gz there, or name the folder that has it with data_dir, or use your own images "
+            "with dataset='imagefolder:PATH'"
+        ) from error
+    return Images(data.data, np.asarray(data.targets, dtype=np.int64))
+
+
+def _image_folder(root: Path, part: Part, image_size: int | None) -> Images:
+    """`root/part/<class>/*`, decoded once and then kept as one array in the user's cache folder."""
+    folder = root / part
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    if not classes:
+        raise FileNotFoundError(
+            f"there are no images in {folder.resolve()}; expected {root}/train/<class>/* and {root}/test/<class>/*"
+        )
+    files = [(path, label) for label, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
+    listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
+    for path, _ in files:
+        status = path.stat()
+        listing.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    cache = _cache_folder() / f"{listing.hexdigest()[:32]}.npz"
+    if cache.is_file():
+        with np.load(cache) as arrays:
+            return Images(arrays["pixels"], arrays["labels"])
+    images = Images(_decode([path for path, _ in files], image_size), np.array([label for _, label in files]))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    partial = cache.with_suffix(f".{os.getpid()}.npz")
+    np.savez(partial, pixels=images.pixels, labels=images.labels)
+    partial.replace(cache)
+    return images
+
+
+def _decode(paths: list[Path], image_size: int | None) -> np.ndarray:
+    pixels = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                rgb = image.convert("RGB")
+        except OSError as error:
+            raise ValueError(f"{path} is not an image that can be read ({error}); remove or replace it") from error
+        pixels.append(np.asarray(rgb) if image_size is None else _resize(rgb, image_size))
+    if shapes := {array.shape for array in pixels[1:]} - {pixels[0].shape}:
+        raise ValueError(
+            f"images have different sizes ({pixels[0].shape} and {shapes.pop()}); set the protocol's image_size"
+        )
+    return np.stack(pixels)
+
+
+def _resize(image: Image.Image, size: int) -> np.ndarray:
+    method = Image.Resampling.BOX if min(image.size) >= size else Image.Resampling.BILINEAR
+    return np.asarray(image.resize((size, size), method))
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nases_env"

@@ -1,0 +1,150 @@
+"""Everything that is done to a child: data, split, size, optimisation, precision, limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a child is trained and measured. The defaults are v1's search (section 4.2)."""
+
+    name: str = "v1-search"
+    """The preset this started from."""
+    final: str = ""
+    """The preset that retrains the best child; empty when this is itself a final protocol."""
+
+    image_size: int | None = None
+    """Images are averaged down to this many pixels a side; None: as they are."""
+    train_images: int | None = 45_000
+    """Images to train on, drawn from the training part; None: all that are left."""
+    validation_images: int = 5_000
+    """Images held out of the training part; 0: train on everything and measure on the test part (final)."""
+    split_seed: int = 0
+    """Seed of the split, the same for every search."""
+    stratified: bool = False
+    """Whether both parts of the split keep the shares of the classes."""
+
+    crop_padding: int = 4
+    """Zeros around a training image before it is cropped at random."""
+    flip: bool = True
+    """Whether training images are mirrored at random."""
+    cutout: int = 0
+    """Side of a square of zeros put on a training image at random; 0: none."""
+
+    epochs: int = 10
+    """Passes over the training images."""
+    batch_size: int = 128
+    """Images per step; an epoch's last batch may be smaller."""
+    learning_rate: float = 0.05
+    """Highest learning rate, at the first step."""
+    final_learning_rate: float = 0.001
+    """Lowest, at the last step; cosine in between."""
+    momentum: float = 0.9
+    """Nesterov momentum."""
+    weight_decay: float = 1e-4
+    """On all parameters."""
+    train_accuracy: Literal["clean", "running"] = "clean"
+    """ACC_tr of Eq. 1: a pass without augmentation over as many training images as there are validation images
+    (final: test images), or the last epoch's running accuracy."""
+
+    width: float = 1.0
+    """Factor on every layer's filters."""
+    width_multiple: int = 1
+    """Filters are rounded to a multiple of this."""
+    added_filters: int = 0
+    """Filters added to every layer before the factor (Table 2: 0, 100, 150)."""
+    reductions: tuple[int, ...] = (5, 10)
+    """Layers, 1-based, after which a 2×2 max pool halves every output (`paper` rules only)."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16`: autocast on CUDA; on a CPU always float32."""
+    threads: int | None = None
+    """CPU threads, so that neither core count nor neighbours change a result; None: torch's own choice."""
+    max_parameters: int | None = None
+    """A child with more is a failure."""
+    max_flops: int | None = None
+    """A child with more FLOPs an image is a failure."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "reductions", tuple(self.reductions))  # JSON has lists
+        for field in ("epochs", "batch_size", "width_multiple"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"protocol field {field} is {getattr(self, field)}; it has to be at least 1")
+        if not self.width > 0:
+            raise ValueError(f"protocol field width is {self.width}; it has to be above 0")
+        if not 0 < self.final_learning_rate <= self.learning_rate:
+            raise ValueError(
+                f"protocol fields final_learning_rate and learning_rate are {self.final_learning_rate} and "
+                f"{self.learning_rate}; expected 0 < final_learning_rate <= learning_rate"
+            )
+
+    def filters(self, filters: int) -> int:
+        """Channels of a layer that the architecture gives so many filters."""
+        scaled = round((filters + self.added_filters) * self.width / self.width_multiple)
+        return max(scaled, 1) * self.width_multiple
+
+
+_DIGITS = Protocol(
+    name="digits",
+    final="digits-final",
+    train_images=897,
+    validation_images=450,
+    stratified=True,
+    crop_padding=1,
+    flip=False,
+    epochs=1,
+    batch_size=32,
+    width=0.125,
+    width_multiple=8,
+    threads=1,
+)
+_MINI = Protocol(
+    name="cifar10-mini",
+    final="cifar10-mini-final",
+    image_size=16,
+    train_images=9_000,
+    validation_images=3_000,
+    stratified=True,
+    crop_padding=2,
+    epochs=3,
+    batch_size=64,
+    width=0.125,
+    width_multiple=8,
+    threads=1,
+)
+_V1 = Protocol(final="v1-final", precision="bfloat16")
+_FINAL: dict[str, Any] = {"final": "", "train_images": None, "validation_images": 0}
+
+PRESETS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        _V1,
+        dataclasses.replace(_V1, name="v1-final", epochs=700, **_FINAL),
+        _DIGITS,
+        dataclasses.replace(_DIGITS, name="digits-final", epochs=30, width=0.25, **_FINAL),
+        _MINI,
+        dataclasses.replace(_MINI, name="cifar10-mini-final", epochs=10, **_FINAL),
+    )
+}
+
+
+def resolve(protocol: str | Mapping[str, Any] | Protocol) -> Protocol:
+    """The protocol that a name, or a mapping with the key `preset` and any fields to override, stands for.
+
+    Raises:
+        ValueError: If there is no such preset or field, or a value is out of range.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    overrides = {"preset": protocol} if isinstance(protocol, str) else dict(protocol)
+    preset = overrides.pop("preset", None)
+    if preset not in PRESETS:
+        raise ValueError(f"there is no protocol preset {preset!r}; choose one of {', '.join(PRESETS)}")
+    known = {field.name for field in dataclasses.fields(Protocol)} - {"name"}
+    if unknown := sorted(overrides.keys() - known):
+        raise ValueError(f"a protocol has no fields {unknown}; it has {sorted(known)}")
+    return dataclasses.replace(PRESETS[preset], **overrides)

@@ -1,0 +1,148 @@
+"""The hot loop: SGD with Nesterov momentum and a cosine per step (section 4.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import nn
+
+from nases_env.children import augmentation
+from nases_env.children.datasets import ChildData
+from nases_env.children.protocol import Protocol
+
+EVALUATION_BATCH = 1000
+
+
+class Diverged(Exception):
+    """The loss is no longer a number."""
+
+
+class Trainer:
+    """Trains one child, an epoch at a time; its state can be saved between epochs.
+
+    Args:
+        model: The child, on the data's device.
+        data: What to train and measure on.
+        protocol: How.
+        seed: Seed of the order of the images and of their augmentation.
+    """
+
+    def __init__(self, model: nn.Module, data: ChildData, protocol: Protocol, seed: int):
+        self.model = model
+        self.data = data
+        self.protocol = protocol
+        self.epoch = 0
+        """Epochs done."""
+        self.device = data.train_images.device
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._images = augmentation.pad(data.train_images, protocol.crop_padding)
+        self._optimiser = torch.optim.SGD(
+            model.parameters(),
+            lr=protocol.learning_rate,
+            momentum=protocol.momentum,
+            weight_decay=protocol.weight_decay,
+            nesterov=protocol.momentum > 0,
+            fused=self.device.type == "cuda",
+        )
+        self._steps_per_epoch = math.ceil(len(data.train_labels) / protocol.batch_size)
+
+    def train_epoch(self) -> tuple[float, float]:
+        """One pass over the training images.
+
+        Returns:
+            Mean loss and running accuracy, both over augmented images while the weights moved.
+
+        Raises:
+            Diverged: If the loss is not finite.
+        """
+        protocol, count = self.protocol, len(self.data.train_labels)
+        size = self.data.train_images.shape[-1]
+        order = torch.randperm(count, generator=self._generator, device=self.device)
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.model.train()
+        for step, batch in enumerate(order.split(protocol.batch_size)):
+            images = augmentation.crop_and_flip(self._images[batch], size, protocol.flip, self._generator)
+            if protocol.cutout:
+                images = augmentation.cutout(images, protocol.cutout, self._generator)
+            labels = self.data.train_labels[batch]
+            self._optimiser.param_groups[0]["lr"] = self._learning_rate(step)
+            with self._precision():
+                logits = self.model(images)
+                loss = nn.functional.cross_entropy(logits, labels)
+            self._optimiser.zero_grad()
+            loss.backward()
+            self._optimiser.step()
+            loss_sum += loss.detach() * len(batch)
+            correct += (logits.detach().argmax(dim=1) == labels).sum()
+        self.epoch += 1
+        mean_loss = float(loss_sum) / count
+        if not math.isfinite(mean_loss):
+            raise Diverged(f"the loss is {mean_loss} after epoch {self.epoch}")
+        return mean_loss, int(correct) / count
+
+    def held_out_accuracy(self) -> float:
+        """Accuracy on the validation images (final: the test images)."""
+        return self._accuracy(self.data.held_out_images, self.data.held_out_labels)
+
+    def clean_train_accuracy(self) -> float:
+        """Accuracy without augmentation on as many training images as there are held-out ones."""
+        count = len(self.data.held_out_labels)
+        return self._accuracy(self.data.train_images[:count], self.data.train_labels[:count])
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that the next epoch depends on, as tensors on the CPU."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for i, parameter in enumerate(self.model.parameters()):
+            if self._optimiser.state[parameter]:
+                tensors[f"momentum.{i}"] = self._optimiser.state[parameter]["momentum_buffer"]
+        tensors["generator"] = self._generator.get_state()
+        tensors["epoch"] = torch.tensor(self.epoch)
+        return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Continue from what `state` returned."""
+        prefix = "model."
+        self.model.load_state_dict(
+            {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        )
+        for i, parameter in enumerate(self.model.parameters()):
+            if (momentum := state.get(f"momentum.{i}")) is not None:
+                self._optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+        self._generator.set_state(state["generator"])
+        self.epoch = int(state["epoch"])
+
+    def _learning_rate(self, step: int) -> float:
+        """Cosine from the first step of the run to its last."""
+        protocol = self.protocol
+        last = max(1, protocol.epochs * self._steps_per_epoch - 1)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (self.epoch * self._steps_per_epoch + step) / last)))
+        return protocol.final_learning_rate + (protocol.learning_rate - protocol.final_learning_rate) * cosine
+
+    @torch.no_grad()
+    def _accuracy(self, images: torch.Tensor, labels: torch.Tensor) -> float:
+        self.model.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for batch, target in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+            with self._precision():
+                correct += (self.model(batch).argmax(dim=1) == target).sum()
+        return int(correct) / len(labels)
+
+    def _precision(self):
+        if self.protocol.precision == "bfloat16" and self.device.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return nullcontext()
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Fixes torch's CPU threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,53 @@
+"""How an action becomes an origin vector: the autoencoder's decoder and the controls of the experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nases_env.embeddings import calibration as calibrations
+from nases_env.embeddings.base import Decoder
+from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder
+from nases_env.embeddings.mlp import MLPAutoencoder
+from nases_env.search_spaces.base import SearchSpace
+
+__all__ = ["EMBEDDING_SIZE", "Decoder", "IdentityDecoder", "LinearDecoder", "MLPAutoencoder", "make"]
+
+EMBEDDING_SIZE = 20
+"""Numbers in an action, chosen by the compression of Table 1 (v1, section 4.1.3)."""
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+def make(decoder: str, space: SearchSpace, calibration: str = "output") -> Decoder:
+    """The decoder of that name, for a space. Cheap: weights are read when they are first used.
+
+    Args:
+        decoder: `autoencoder` (shipped weights), `pca`, `random`, `identity`, or the path of a `.safetensors` file
+            that `scripts/pretrain.py` wrote.
+        space: The space whose origin vectors are decoded.
+        calibration: `output`, `none` or `both`, see `calibration.Calibration`.
+
+    Raises:
+        ValueError: If there is no such decoder or calibration, or it decodes vectors of another size.
+        FileNotFoundError: If the weights or their card are missing.
+    """
+    checked = calibrations.check(calibration)
+    if decoder == "identity":
+        return IdentityDecoder(space.origin_size)
+    if decoder in ("pca", "random"):
+        build = LinearDecoder.pca if decoder == "pca" else LinearDecoder.random
+        return build(space.origin_size, EMBEDDING_SIZE, checked)
+    if decoder == "autoencoder":
+        path = PRETRAINED / f"{space.name}-autoencoder.safetensors"
+    elif decoder.endswith(".safetensors"):
+        path = Path(decoder)
+    else:
+        raise ValueError(
+            f"there is no decoder {decoder!r}; choose 'autoencoder', 'pca', 'random', 'identity' "
+            "or the path of a .safetensors file"
+        )
+    autoencoder = MLPAutoencoder(path, checked)
+    if autoencoder.origin_size != space.origin_size:
+        raise ValueError(
+            f"{path} decodes {autoencoder.origin_size} numbers; the {space.name} space has {space.origin_size}"
+        )
+    return autoencoder

@@ -1,0 +1,78 @@
+"""What every decoder is: actions to origin vectors and back, between two rank tables."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nases_env.embeddings.calibration import RankTable
+from nases_env.search_spaces.base import HIGH, LOW
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Decoder(ABC):
+    """Actions in [0, 1]^n → (action table) → codes → raw vectors → (output table) → origin vectors in [0, 30]^m.
+
+    The result is clipped before anything reads it, so the observation is exactly what was built.
+    """
+
+    action_size: int
+    """Numbers in an action, n."""
+    origin_size: int
+    """Numbers in an origin vector, m."""
+
+    def decode(self, actions: np.ndarray) -> np.ndarray:
+        """Origin vectors, float32 (K, m) in [0, 30], of actions (K, n) in [0, 1]."""
+        raw = self._decode_codes(self.action_to_code(actions))
+        table = self._output_table
+        return np.clip(raw if table is None else table(raw), LOW, HIGH).astype(np.float32)
+
+    def encode(self, origins: np.ndarray) -> np.ndarray:
+        """Actions, float32 (K, n) in [0, 1], that decode near the origin vectors (K, m)."""
+        codes = self._encode_codes(self.origin_to_raw(origins))
+        return np.clip(self.code_to_action(codes), 0.0, 1.0).astype(np.float32)
+
+    def origin_to_raw(self, origins: np.ndarray) -> np.ndarray:
+        """Origin vectors (K, m) with the output table undone: what a simulator was trained on."""
+        table = self._output_table
+        return np.asarray(origins, dtype=np.float32) if table is None else table.inverse(origins)
+
+    def action_to_code(self, actions: np.ndarray) -> np.ndarray:
+        """Codes (K, n) of actions (K, n)."""
+        table = self._action_table
+        return np.asarray(actions, dtype=np.float32) if table is None else table.inverse(actions)
+
+    def code_to_action(self, codes: np.ndarray) -> np.ndarray:
+        """Actions (K, n) of codes (K, n)."""
+        table = self._action_table
+        return np.asarray(codes, dtype=np.float32) if table is None else table(codes)
+
+    def simulator(self) -> torch.nn.Module | None:
+        """A trainable copy of the pretrained simulator: raw vectors (K, m) → logits of codes (K, n); None without."""
+        return None
+
+    @property
+    def _output_table(self) -> RankTable | None:
+        return None
+
+    @property
+    def _action_table(self) -> RankTable | None:
+        return None
+
+    @abstractmethod
+    def _decode_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Raw vectors (K, m) of codes (K, n)."""
+
+    @abstractmethod
+    def _encode_codes(self, raw: np.ndarray) -> np.ndarray:
+        """Codes (K, n) of raw vectors (K, m)."""
+
+
+def fit_output_table(decode, action_size: int, samples: int = 40_000) -> RankTable:
+    """The table that makes every decoded number uniform on [0, 30] when actions are uniform."""
+    actions = np.random.default_rng(0).uniform(size=(samples, action_size)).astype(np.float32)
+    return RankTable.fit(decode(actions), LOW, HIGH)

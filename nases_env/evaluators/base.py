@@ -1,0 +1,52 @@
+"""What was found out about a child, and who finds it out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nases_env.search_spaces import Architecture
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a protocol found out about one child. It knows no action, reward or agent."""
+
+    train_accuracy: float = 0.0
+    """In [0, 1]; 0 for a failed child."""
+    validation_accuracy: float = 0.0
+    """In [0, 1]; 0 for a failed child."""
+    parameters: int = 0
+    """Trainable parameters of the child as it was built."""
+    flops: int = 0
+    """2 × multiply-adds of convolutions and the linear layer, one image forward."""
+    failure: str = ""
+    """Empty, or one of: nan, out_of_memory, too_many_parameters, too_many_flops."""
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    """After each epoch: loss, running_train_accuracy, validation_accuracy."""
+    seconds: float = 0.0
+    """Wall-clock time it took; 0 when it was answered from memory."""
+    device: str = ""
+    """Where it was trained."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of what trained it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return dataclasses.asdict(self)
+
+
+class Evaluator(Protocol):
+    """Finds out how good architectures are."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Names everything but architecture and seed that a result depends on; None: depends on history."""
+
+    def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
+        """Yield (index, evaluation) in order of completion. A child that fails is an evaluation with a failure."""
+
+    def close(self) -> None:
+        """Free what was held; may be called twice."""

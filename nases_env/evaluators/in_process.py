@@ -1,0 +1,140 @@
+"""Trains children one after the other in this process."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import platform
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import torch
+import torchvision
+from torch import nn
+
+from nases_env.children import build, datasets
+from nases_env.children.protocol import Protocol
+from nases_env.children.training import Diverged, Trainer, cpu_threads
+from nases_env.evaluators.base import Evaluation
+from nases_env.search_spaces import Architecture
+
+CPU_FLOPS_PER_SECOND = 5e10
+"""Rough speed of one core on small convolutions, for the warning below only."""
+HOURS_TO_WARN = 0.5
+
+
+class InProcessEvaluator:
+    """Trains each child by a protocol. Data are read when the first child is.
+
+    Args:
+        dataset: `cifar10`, `digits` or `imagefolder:PATH`.
+        data_dir: Folder of CIFAR-10.
+        protocol: How children are trained.
+        device: A torch device, or `auto` for CUDA if there is one.
+    """
+
+    def __init__(self, dataset: str, data_dir: str, protocol: Protocol, device: str = "auto"):
+        self.protocol = protocol
+        self._dataset, self._data_dir = dataset, data_dir
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self._warned = False
+
+    @property
+    def data(self) -> datasets.ChildData:
+        """The data on the device."""
+        return datasets.load(self._dataset, self._data_dir, self.protocol, self.device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of data and protocol: 16 hexadecimal digits."""
+        fields = dataclasses.asdict(self.protocol)
+        del fields["name"], fields["final"]  # what it is called changes no result
+        return hashlib.sha256(f"{json.dumps(fields, sort_keys=True)} {self.data.digest}".encode()).hexdigest()[:16]
+
+    def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
+        """Train the architectures in order."""
+        for index, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
+            start = time.perf_counter()
+            with cpu_threads(self.protocol.threads):
+                evaluation = self._evaluate(architecture, seed)
+            yield (
+                index,
+                dataclasses.replace(
+                    evaluation,
+                    seconds=time.perf_counter() - start,
+                    device=torch.cuda.get_device_name(self.device) if "cuda" in self.device else "cpu",
+                    versions={
+                        "python": platform.python_version(),
+                        "torch": torch.__version__,
+                        "torchvision": torchvision.__version__,
+                    },
+                ),
+            )
+
+    def close(self) -> None:
+        """Free cached device memory."""
+        if "cuda" in self.device:
+            torch.cuda.empty_cache()
+
+    def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+        channels, size = self.data.train_images.shape[1], self.data.train_images.shape[-1]
+        model = build.skeleton(architecture, self.protocol, channels, self.data.classes)
+        measured = Evaluation(
+            parameters=build.count_parameters(model), flops=build.count_flops(model, channels, size)
+        )
+        if failure := self._over_limit(measured):
+            return dataclasses.replace(measured, failure=failure)
+        self._warn_if_slow(measured.flops)
+        try:
+            return self._train(model, seed, measured)
+        except Diverged:
+            return dataclasses.replace(measured, failure="nan")
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Outside the handler, whose traceback would keep the child's tensors alive.
+        self.close()
+        return dataclasses.replace(measured, failure="out_of_memory")
+
+    def _train(self, model: nn.Module, seed: int, measured: Evaluation) -> Evaluation:
+        model = build.materialise(model, torch.Generator().manual_seed(seed), self.device)
+        trainer = Trainer(model, self.data, self.protocol, seed)
+        epochs = []
+        for _ in range(self.protocol.epochs):
+            loss, running = trainer.train_epoch()
+            accuracy = trainer.held_out_accuracy()
+            epochs.append({"loss": loss, "running_train_accuracy": running, "validation_accuracy": accuracy})
+        clean = self.protocol.train_accuracy == "clean"
+        return dataclasses.replace(
+            measured,
+            train_accuracy=trainer.clean_train_accuracy() if clean else running,
+            validation_accuracy=accuracy,
+            epochs=epochs,
+        )
+
+    def _over_limit(self, measured: Evaluation) -> str:
+        limits = {"parameters": self.protocol.max_parameters, "flops": self.protocol.max_flops}
+        for name, limit in limits.items():
+            if limit is not None and getattr(measured, name) > limit:
+                return f"too_many_{name}"
+        return ""
+
+    def _warn_if_slow(self, flops: int) -> None:
+        if self.device != "cpu" or self._warned:
+            return
+        self._warned = True
+        training = 3 * flops * len(self.data.train_labels) * self.protocol.epochs
+        hours = training / CPU_FLOPS_PER_SECOND / (self.protocol.threads or torch.get_num_threads()) / 3600
+        if hours > HOURS_TO_WARN:
+            warnings.warn(
+                f"this child will take about {hours:.1f} hours on the CPU under protocol {self.protocol.name!r}; "
+                "protocols for CPUs are 'digits' and 'cifar10-mini', or use a CUDA device",
+                stacklevel=2,
+            )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

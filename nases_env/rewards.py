@@ -1,0 +1,38 @@
+"""From an evaluation to a reward: Eq. 1 of v1 and the validation accuracy of v3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nases_env.evaluators.base import Evaluation
+
+FAILURE_REWARD = -1.0
+"""Of a failed child: Eq. 1's lowest value."""
+
+Reward = Callable[[Evaluation], float]
+
+
+def eq1(evaluation: Evaluation) -> float:
+    """`(2 · ACC_val − ACC_tr)³` in [−1, 8]: validation accuracy less the generalisation gap, cubed (v1, Eq. 1)."""
+    if evaluation.failure:
+        return FAILURE_REWARD
+    return (2 * evaluation.validation_accuracy - evaluation.train_accuracy) ** 3
+
+
+def validation(evaluation: Evaluation) -> float:
+    """ACC_val in [0, 1] (v3, Algorithm 1, line 7); −1 for a failed child."""
+    return FAILURE_REWARD if evaluation.failure else evaluation.validation_accuracy
+
+
+REWARDS: dict[str, Reward] = {"eq1": eq1, "validation": validation}
+
+
+def make(reward: str) -> Reward:
+    """The reward of that name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if reward not in REWARDS:
+        raise ValueError(f"there is no reward {reward!r}; choose one of {sorted(REWARDS)}")
+    return REWARDS[reward]

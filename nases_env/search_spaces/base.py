@@ -1,0 +1,111 @@
+"""The language that agents, surrogates and keys share: dimensions, discretisation, architectures."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+LOW, HIGH = 0.0, 30.0
+"""Range of every number of an origin vector (v1, section 4.1.1)."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One number of an origin vector."""
+
+    name: str
+    layer: int
+    """1-based."""
+    edges: tuple[float, ...]
+    """Bin edges from LOW to HIGH; a value belongs to the bin whose upper edge it does not exceed."""
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Middle of each bin, float64 (bins,)."""
+        edges = np.asarray(self.edges)
+        return (edges[:-1] + edges[1:]) / 2
+
+
+class Architecture(ABC):
+    """A discrete network: frozen and hashable; equal exactly when it means the same network.
+
+    `str` is a line to read.
+    """
+
+    @abstractmethod
+    def to_json(self) -> str:
+        """Canonical JSON: equal architectures have equal texts."""
+
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits that name this network; two vectors that mean the same network share it."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+
+class SearchSpace(ABC):
+    """Maps origin vectors (K, n) in [LOW, HIGH] to architectures."""
+
+    name: str
+    dimensions: tuple[Dimension, ...]
+
+    @property
+    def origin_size(self) -> int:
+        """Numbers in an origin vector, n."""
+        return len(self.dimensions)
+
+    def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Uniform origin vectors, float32 (count, n)."""
+        return rng.uniform(LOW, HIGH, (count, self.origin_size)).astype(np.float32)
+
+    def origin(self, choices: np.ndarray) -> np.ndarray:
+        """Bin centres, float32 (K, n), of integer choices (K, n), one bin per dimension."""
+        choices = np.atleast_2d(choices)
+        columns = [dimension.centres[choices[:, i]] for i, dimension in enumerate(self.dimensions)]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def check_origins(self, origins: np.ndarray) -> np.ndarray:
+        """The origin vectors as float64 (K, n).
+
+        Raises:
+            ValueError: If the shape is wrong or a number is not in [LOW, HIGH].
+        """
+        array = np.asarray(origins, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != self.origin_size:
+            raise ValueError(f"origin vectors have shape {array.shape}; expected (K, {self.origin_size})")
+        if not (np.isfinite(array).all() and array.min(initial=LOW) >= LOW and array.max(initial=HIGH) <= HIGH):
+            raise ValueError(f"origin vectors must be numbers in [{LOW:g}, {HIGH:g}]; got {array}")
+        return array
+
+    @abstractmethod
+    def discretise(self, origins: np.ndarray) -> np.ndarray:
+        """Integer rows (K, m), the same for all origin vectors that mean the same network.
+
+        The only home of the space's thresholds.
+
+        Raises:
+            ValueError: If the shape is wrong or a number is not in [LOW, HIGH].
+        """
+
+    @abstractmethod
+    def architecture(self, row: np.ndarray) -> Architecture:
+        """The architecture of one row of `discretise`."""
+
+    @abstractmethod
+    def origin_of(self, architecture: Architecture) -> np.ndarray:
+        """An origin vector, float32 (n,), that means this architecture.
+
+        Raises:
+            ValueError: If no vector does.
+        """
+
+    @abstractmethod
+    def from_json(self, text: str) -> Architecture:
+        """The architecture of `Architecture.to_json`.
+
+        Raises:
+            ValueError: If the text is not an architecture of this space.
+        """

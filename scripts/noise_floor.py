@@ -1,0 +1,99 @@
+"""How much of the reward's variance lies between architectures, under one protocol.
+
+    python scripts/noise_floor.py --protocol digits
+    python scripts/noise_floor.py --dataset imagefolder:PATH --protocol cifar10-mini --children 12 --seeds 2
+"""
+
+from __future__ import annotations
+
+import csv
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from nases_env import rewards, search_spaces
+from nases_env.children.protocol import resolve
+from nases_env.evaluators.in_process import InProcessEvaluator
+
+
+@dataclass(frozen=True)
+class Options:
+    """Trains random children with several child seeds each; writes a table, prints the variance's shares."""
+
+    dataset: str = "digits"
+    """digits, cifar10 or imagefolder:PATH."""
+    data_dir: str = "data"
+    """Folder of CIFAR-10."""
+    protocol: str = "digits"
+    """Protocol preset."""
+    overrides: dict[str, int | float | str] = field(default_factory=dict)
+    """Protocol fields to override: --overrides epochs 2 width 0.25."""
+    rules: str = "paper"
+    """Rules of the macro space."""
+    children: int = 30
+    """Random architectures, the same for every protocol."""
+    seeds: int = 3
+    """Child seeds for each."""
+    workers: int = 2
+    """Processes, one child each."""
+    out: Path = Path("runs/noise_floor.csv")
+    """Table of every child."""
+
+
+def evaluate(options: Options, child: int, seed: int) -> dict[str, float | str]:
+    """Train one child with one seed."""
+    space = search_spaces.make(rules=options.rules)
+    row = space.discretise(space.sample(np.random.default_rng(0), options.children))[child]
+    protocol = resolve({"preset": options.protocol, **options.overrides})
+    evaluator = InProcessEvaluator(options.dataset, options.data_dir, protocol, "cpu")
+    (_, found), *_ = evaluator.evaluate([space.architecture(row)], [seed])
+    return {
+        "child": child,
+        "seed": seed,
+        "reward": rewards.eq1(found),
+        "validation_accuracy": found.validation_accuracy,
+        "train_accuracy": found.train_accuracy,
+        "parameters": found.parameters,
+        "failure": found.failure,
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def intraclass_correlation(values: np.ndarray) -> float:
+    """ICC(1): the share of the variance of values (children, seeds) that lies between children.
+
+    One-way random effects (Shrout and Fleiss 1979); below 0 when children differ less than chance would have it.
+    """
+    children, seeds = values.shape
+    between = seeds * values.mean(axis=1).var(ddof=1)
+    within = values.var(axis=1, ddof=1).mean()
+    return float((between - within) / (between + (seeds - 1) * within))
+
+
+def main(options: Options) -> None:
+    """Run the experiment."""
+    jobs = [(child, seed) for seed in range(options.seeds) for child in range(options.children)]
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(evaluate, options, child, seed) for child, seed in jobs]
+        rows = [future.result() for future in tqdm(futures, desc="children")]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    for name in ("reward", "validation_accuracy"):
+        values = np.array([row[name] for row in rows], dtype=float).reshape(options.seeds, options.children).T
+        low, median, high = np.quantile(values, (0.1, 0.5, 0.9))
+        print(f"{name}: ICC {intraclass_correlation(values):.2f}, 10 % {low:.3f}, median {median:.3f}, 90 % {high:.3f}")
+    seconds = np.array([row["seconds"] for row in rows], dtype=float)
+    print(f"seconds per child: median {np.median(seconds):.2f}, 90 % {np.quantile(seconds, 0.9):.2f}")
+    print(f"failures: {sum(bool(row['failure']) for row in rows)} of {len(rows)}; table: {options.out}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
