@@ -7,9 +7,11 @@ as in Kolouri et al. 2018), because a decoder trained by squared error alone see
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,11 +30,11 @@ class PretrainingSettings:
     """Numbers in the embedding, k."""
     origin_size: int = 60
     """Numbers in an origin vector."""
-    steps: int = 8000
+    steps: int = 9000
     """Optimiser steps of one cycle of warm-up and cosine."""
-    cycles: int = 2
+    cycles: int = 3
     """Cycles, each from the full learning rate again."""
-    finetune_steps: int = 2500
+    finetune_steps: int = 6000
     """Steps of the distribution-matching fine-tune; 0 leaves it out."""
     batch_size: int = 256
     """Origin vectors per step, drawn afresh each time."""
@@ -101,6 +103,18 @@ def pretrain(
     simulator_layers = mlp.scale_input(mlp.from_module(encoder, activations[0]), MEAN, DEVIATION)
     decoder_layers = mlp.scale_input(mlp.from_module(decoder, activations[1]), 0.5, CODE_DEVIATION)
     return Pretrained(simulator_layers, mlp.scale_output(decoder_layers, MEAN, DEVIATION), train_loss)
+
+
+def write(pretrained: Pretrained, settings: PretrainingSettings, path: Path) -> dict:
+    """Write the weights with their rank tables and a card; returns the card."""
+    card = {
+        "recipe": dataclasses.asdict(settings),
+        "train_loss": round(pretrained.train_loss, 3),
+        "test_loss": round(test_loss(pretrained.simulator, pretrained.decoder), 3),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+    }
+    mlp.save(path, pretrained.simulator, pretrained.decoder, card)
+    return card
 
 
 def test_loss(simulator: list[mlp.Dense], decoder: list[mlp.Dense], samples: int = 100_000) -> float:

@@ -1,0 +1,256 @@
+"""The environment: one action is one child network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import EzPickle
+
+from nases_env import embeddings, rewards, search_spaces
+from nases_env.ledger import JournalLedger, Ledger
+from nases_env.pipeline import Child, Pipeline
+from nases_env.search_spaces.base import HIGH, LOW, Architecture
+
+if TYPE_CHECKING:
+    from nases_env.evaluators import Evaluation, Evaluator
+
+
+class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
+    """Neural architecture search in embedding space.
+
+    ## Description
+
+    Each step builds one convolutional network, trains it on images and rewards how well it generalises (Liu 2019,
+    arXiv 1909.03615, version 1). The action is a point of a 20-dimensional embedding; a pretrained decoder turns it
+    into an *origin vector* of 60 numbers, 15 layers × (filters, filter size, kernel type, connection coefficient);
+    the rules of the search space turn that into an architecture. One episode is one search. The reward depends on
+    the action alone: the state only tells what was built last.
+
+    Training is expensive: seconds (`digits`), a minute (`cifar10-mini`) or GPU-minutes (`v1-search`) a step. A child
+    that fails (not a number, out of memory, over a limit) never raises: its reward is −1 and `info["failure"]`
+    names the reason.
+
+    ## Action Space
+
+    `Box(0, 1, (20,), float32)`: the embedding. `(60,)` with `decoder="identity"`.
+
+    ## Observation Space
+
+    `Box(0, 30, (60,), float32)`: the origin vector of the last child. For layer l = 0 … 14:
+
+    | Num    | Meaning                                                                | Min | Max |
+    |--------|------------------------------------------------------------------------|-----|-----|
+    | 4l     | filters, in tens, rounded up                                           | 0   | 30  |
+    | 4l + 1 | filter size: ≤10 is 3, ≤20 is 5, else 7                                | 0   | 30  |
+    | 4l + 2 | kernel type: ≤7 separable, ≤15 convolution, ≤22 max, else average pool | 0   | 30  |
+    | 4l + 3 | connection coefficient: layers are linked when theirs differ by ≤ 3    | 0   | 30  |
+
+    (Thresholds of `rules="paper"`; layer 1 is always a convolution.)
+
+    ## Rewards
+
+    `(2 · ACC_val − ACC_tr)³` (Eq. 1), accuracies of the last epoch in [0, 1]; ACC_tr is measured without augmentation
+    on as many training images as there are validation images. A failed child gets −1.
+
+    ## Starting State
+
+    `reset` draws an origin vector uniformly from [0, 30]^60 and trains nothing. It also draws the *child seed*: all
+    children of one episode start from it, so a repeated architecture is answered from memory.
+    `options={"architecture": ...}` sets the vector: 60 numbers, or the JSON of an architecture.
+
+    ## Episode End
+
+    Termination: never. Truncation: by `max_episode_steps` of `gym.make`, the budget of the search.
+
+    ## Information
+
+    `step` returns `train_accuracy`, `validation_accuracy`, `parameters`, `flops` (2 × multiply-adds, one image),
+    `architecture` (text), `architecture_key`, `cached` (whether this architecture was evaluated before since the last
+    reset) and `failure` (empty when none); `reset` returns `architecture` and `architecture_key`.
+
+    ## Arguments
+
+    ```python
+    >>> import gymnasium as gym, nases_env
+    >>> env = gym.make("NASES-v0", dataset="digits", protocol={"preset": "digits", "epochs": 1}, device="cpu")
+    >>> env.action_space.shape, env.observation_space.shape
+    ((20,), (60,))
+
+    ```
+
+    | Parameter     | Type         | Default       | Description                                                       |
+    |---------------|--------------|---------------|-------------------------------------------------------------------|
+    | `dataset`     | str          | `digits`      | `digits`, `cifar10`, `imagefolder:PATH` (train/, test/)           |
+    | `data_dir`    | str          | `data`        | folder of CIFAR-10; downloaded if missing                         |
+    | `protocol`    | str or dict  | `digits`      | preset, or `{"preset": name, field: value}`; see `Protocol`       |
+    | `space`       | str          | `macro`       | search space                                                      |
+    | `rules`       | str          | `paper`       | `paper` (Appendix A) or `published` (the authors' thresholds)     |
+    | `decoder`     | str          | `autoencoder` | `autoencoder`, `pca`, `random`, `identity` or a weights file      |
+    | `calibration` | str          | `output`      | `output`, `none` (the paper's letter) or `both`                   |
+    | `reward`      | str          | `eq1`         | `eq1` or `validation`                                             |
+    | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
+    | `ledger`      | str or None  | `None`        | journal file to resume from and append to; None: in memory        |
+    | `reuse`       | list of str  | `()`          | journals of other runs whose evaluations are not trained again    |
+    | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
+
+    Ids: `NASES-CIFAR10-v0` (CIFAR-10, `v1-search`), `NASES-Digits-v0` (digits, `digits`; bit for bit reproducible on
+    a CPU), `NASES-v0` (the defaults above).
+
+    ## Version History
+
+    * v0: first version.
+
+    Raises:
+        ValueError: From the constructor, if an argument has a value that does not exist.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
+
+    def __init__(
+        self,
+        dataset: str = "digits",
+        data_dir: str = "data",
+        protocol: str | Mapping[str, Any] = "digits",
+        space: str = "macro",
+        rules: str = "paper",
+        decoder: str = "autoencoder",
+        calibration: str = "output",
+        reward: str = "eq1",
+        device: str = "auto",
+        ledger: str | None = None,
+        reuse: Sequence[str] = (),
+        render_mode: str | None = None,
+    ):
+        EzPickle.__init__(
+            self, dataset, data_dir, protocol, space, rules, decoder, calibration, reward, device, ledger, reuse,
+            render_mode,
+        )  # fmt: skip
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"there is no render mode {render_mode!r}; choose one of {self.metadata['render_modes']}")
+        if reuse and ledger is None:
+            raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
+        from nases_env.children.protocol import resolve
+
+        self.render_mode = render_mode
+        self.space = search_spaces.make(space, rules)
+        self.decoder = embeddings.make(decoder, self.space, calibration)
+        self.protocol = resolve(protocol)
+        self.evaluation: Evaluation | None = None
+        """What was found out about the last child, with its seconds."""
+        self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)
+        self.observation_space = gym.spaces.Box(LOW, HIGH, (self.space.origin_size,), np.float32)
+        self._evaluator_arguments = (dataset, data_dir, self.protocol, device)
+        self._ledger_arguments = (ledger, reuse)
+        self._reward = rewards.make(reward)
+        self._pipeline: Pipeline | None = None
+        self._architecture: Architecture | None = None
+        self._child_seed = 0
+        self._seen: set[str] = set()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start a search: draw a child seed and an origin vector; nothing is trained.
+
+        Args:
+            seed: Seed of both; None goes on with the generator.
+            options: `{"architecture": origin vector (60,) or an architecture's JSON}` sets the vector.
+
+        Raises:
+            ValueError: If there is another option, or the architecture is not one.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        if unknown := sorted(options.keys() - {"architecture"}):
+            raise ValueError(f"reset has no options {unknown}; it has 'architecture'")
+        self._child_seed = int(self.np_random.integers(2**31))
+        drawn = self.space.sample(self.np_random, 1)[0]
+        origin = self._origin(options["architecture"]) if "architecture" in options else drawn
+        self._architecture = self.space.architecture(self.space.discretise(origin[None])[0])
+        self._seen.clear()
+        self.evaluation = None
+        return origin, {"architecture": str(self._architecture), "architecture_key": self._architecture.key}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Build, train and reward the child of an action.
+
+        Args:
+            action: (20,) in [0, 1].
+
+        Raises:
+            ResetNeeded: Before the first reset.
+            ValueError: If the action has another shape, is not a number or outside the box.
+            FileNotFoundError: If the data are missing: what, where, how to get them.
+        """
+        if self._architecture is None:
+            raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
+        child = self._walk(self._checked(action))
+        self._architecture, self.evaluation = child.architecture, child.evaluation
+        key = child.architecture.key
+        info = {
+            "train_accuracy": child.evaluation.train_accuracy,
+            "validation_accuracy": child.evaluation.validation_accuracy,
+            "parameters": child.evaluation.parameters,
+            "flops": child.evaluation.flops,
+            "architecture": str(child.architecture),
+            "architecture_key": key,
+            "cached": key in self._seen,
+            "failure": child.evaluation.failure,
+        }
+        self._seen.add(key)
+        return child.origin, float(child.reward), False, False, info
+
+    def render(self) -> str | np.ndarray | None:  # type: ignore[override]
+        """The last child (after reset: the drawn one) as a table (`ansi`) or as a picture, uint8 (H, W, 3)."""
+        if self._architecture is None:
+            raise ResetNeeded("call reset() before render(): there is no architecture yet")
+        from nases_env import rendering
+
+        if self.render_mode == "ansi":
+            return rendering.table(self._architecture)
+        if self.render_mode == "rgb_array":
+            return rendering.picture(self._architecture)
+        gym.logger.warn("render() without a render_mode shows nothing; pass render_mode='ansi' or 'rgb_array'")
+        return None
+
+    def close(self) -> None:
+        """Free the device and the journal; may be called twice."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """The last child's architecture; after reset the drawn one."""
+        return self._architecture
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        array = np.asarray(action, dtype=np.float32)
+        if array.shape != self.action_space.shape:
+            raise ValueError(f"the action has shape {array.shape}; expected {self.action_space.shape}: {action!r}")
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise ValueError(f"an action's numbers have to be in [0, 1]; got {array}")
+        return array
+
+    def _walk(self, action: np.ndarray) -> Child:
+        if self._pipeline is None:
+            path, reuse = self._ledger_arguments
+            ledger = Ledger() if path is None else JournalLedger(path, reuse)
+            self._pipeline = Pipeline(self.space, self.decoder, self._make_evaluator, self._reward, ledger)
+        return self._pipeline(action[None], [self._child_seed])[0]
+
+    def _make_evaluator(self) -> Evaluator:
+        from nases_env.evaluators.in_process import InProcessEvaluator
+
+        return InProcessEvaluator(*self._evaluator_arguments)
+
+    def _origin(self, architecture: Any) -> np.ndarray:
+        if isinstance(architecture, str):
+            return self.space.origin_of(self.space.from_json(architecture))
+        origin = np.asarray(architecture, dtype=np.float32)
+        self.space.check_origins(origin[None] if origin.ndim == 1 else origin)
+        return origin.copy()

@@ -1,0 +1,220 @@
+"""Every evaluation ever paid for, kept and found again.
+
+A journal is an Optuna study, one file per run: Optuna's dashboard, plots and command line open it. It is also what a
+run resumes from: child n is answered from the journal while the journal holds trial n.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nases_env.evaluators.base import Evaluation
+from nases_env.search_spaces import Architecture
+
+STUDY = "search"
+NOT_REUSABLE = ("out_of_memory", "timeout", "crash")
+"""Failures that say something about the machine, not about the child: no hit for another run."""
+
+
+class LedgerMismatchError(ValueError):
+    """A run asks for another child than its own journal holds at this place."""
+
+
+class EvaluationId(NamedTuple):
+    """What makes two evaluations the same."""
+
+    evaluator: str
+    """The evaluator's fingerprint."""
+    architecture: str
+    """The architecture's key."""
+    child_seed: int
+
+
+class Ledger:
+    """Evaluations of this process, in memory."""
+
+    def __init__(self) -> None:
+        self._found: dict[EvaluationId, Evaluation] = {}
+        self.children = 0
+        """Children asked for so far: the next one's index."""
+
+    def replay(self, action: np.ndarray, identity: EvaluationId) -> Evaluation | None:
+        """What an earlier start of this run found for the next child, if it got that far.
+
+        Raises:
+            LedgerMismatchError: If it found it for another child.
+        """
+        return None
+
+    def find(self, identity: EvaluationId) -> Evaluation | None:
+        """The evaluation of that identity, with 0 seconds, if there is one."""
+        found = self._found.get(identity)
+        return None if found is None else dataclasses.replace(found, seconds=0.0)
+
+    def record(
+        self,
+        action: np.ndarray,
+        identity: EvaluationId,
+        architecture: Architecture,
+        evaluation: Evaluation,
+        reward: float,
+    ) -> None:
+        """Keep what was found for the next child; durable when it returns, if this ledger has a file."""
+        self._found.setdefault(identity, evaluation)
+        self.children += 1
+
+    def close(self) -> None:
+        """Release the file; may be called twice."""
+
+
+class JournalLedger(Ledger):
+    """Evaluations in a journal: one file per run, one writer.
+
+    Opening it cuts a torn last line. Trial n is child n: params are the action, the value is the reward, the
+    attribute `evaluation` is JSON and knows no action, reward or agent.
+
+    Args:
+        path: The file; made with its folder if missing.
+        reuse: Journals of other runs whose evaluations are hits here.
+
+    Raises:
+        BlockingIOError: If another process writes to it.
+        ValueError: If a file is not a journal.
+        FileNotFoundError: If a file to reuse is missing.
+    """
+
+    def __init__(self, path: str | Path, reuse: Iterable[str | Path] = ()):
+        super().__init__()
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        for other in reuse:
+            self._reuse(Path(other))
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = self.path.open("ab")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise BlockingIOError(f"another process writes to {self.path}; wait for it or use another file") from error
+        heal(self.path)
+        # This process is the only writer, so Optuna's own lock file, which a kill would leave behind, has no use.
+        storage = JournalStorage(JournalFileBackend(str(self.path), lock_obj=_NoLock()))
+        self._study = optuna.create_study(
+            storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True
+        )
+        self._recorded = self._study.get_trials(deepcopy=False)
+        for trial in self._recorded:
+            identity, evaluation = _evaluation(trial)
+            self._found.setdefault(identity, evaluation)
+
+    def replay(self, action: np.ndarray, identity: EvaluationId) -> Evaluation | None:
+        """The journal's evaluation of the next child; see `Ledger.replay`."""
+        if self.children >= len(self._recorded):
+            return None
+        trial = self._recorded[self.children]
+        recorded, evaluation = _evaluation(trial)
+        if _params(action) != trial.params or recorded != identity:
+            raise LedgerMismatchError(
+                f"{self.path} holds child {self.children} as {recorded} from action "
+                f"{list(trial.params.values())}; this run asks for {identity} from action {action.tolist()}. "
+                "Resume with the options and versions it was started with, or start another journal and reuse this one"
+            )
+        self.children += 1
+        return evaluation
+
+    def record(
+        self,
+        action: np.ndarray,
+        identity: EvaluationId,
+        architecture: Architecture,
+        evaluation: Evaluation,
+        reward: float,
+    ) -> None:
+        """Append the next child's trial and wait until the disk has it."""
+        from optuna.distributions import FloatDistribution
+        from optuna.trial import create_trial
+
+        params = _params(action)
+        found: dict[str, Any] = identity._asdict() | evaluation.to_dict()
+        found["architecture_json"] = json.loads(architecture.to_json())
+        distributions = dict.fromkeys(params, FloatDistribution(0.0, 1.0))
+        trial = create_trial(
+            value=reward, params=params, distributions=distributions, user_attrs={"evaluation": found}
+        )
+        self._study.add_trial(trial)
+        super().record(action, identity, architecture, evaluation, reward)
+
+    def close(self) -> None:
+        """Let another process write to the file."""
+        self._lock.close()
+
+    def _reuse(self, path: Path) -> None:
+        for trial in read_trials(path):
+            identity, evaluation = _evaluation(trial)
+            if evaluation.failure not in NOT_REUSABLE:
+                self._found.setdefault(identity, evaluation)
+
+
+def read_trials(path: str | Path) -> Sequence[Any]:
+    """The trials of a journal, in order, as Optuna's FrozenTrial; a torn last line is passed over.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a journal.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no journal {path}")
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock()))
+        return optuna.load_study(study_name=STUDY, storage=storage).get_trials(deepcopy=False)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not a journal of a search ({error})") from error
+
+
+def heal(path: Path) -> None:
+    """Cut a last line that a kill left unfinished."""
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    last = data[data.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end]
+    try:
+        json.loads(last or b"{}")
+    except ValueError:
+        end -= len(last)
+    if end < len(data):
+        with path.open("r+b") as file:
+            file.truncate(end)
+
+
+def _params(action: np.ndarray) -> dict[str, float]:
+    return {f"action_{i:02}": float(number) for i, number in enumerate(action)}
+
+
+def _evaluation(trial: Any) -> tuple[EvaluationId, Evaluation]:
+    found = trial.user_attrs["evaluation"]
+    identity = EvaluationId(*(found[field] for field in EvaluationId._fields))
+    fields = (field.name for field in dataclasses.fields(Evaluation))
+    return identity, Evaluation(**{field: found[field] for field in fields})
+
+
+class _NoLock:
+    """Optuna's lock interface, doing nothing."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None

@@ -1,0 +1,103 @@
+"""The one walk every shell makes: action → origin vector → architecture → evaluation → reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nases_env.embeddings import Decoder
+from nases_env.evaluators.base import Evaluation, Evaluator
+from nases_env.ledger import EvaluationId, Ledger
+from nases_env.rewards import Reward
+from nases_env.search_spaces import Architecture, SearchSpace
+
+
+@dataclass(frozen=True)
+class Child:
+    """One action's walk."""
+
+    origin: np.ndarray
+    """float32 (m,)."""
+    architecture: Architecture
+    evaluation: Evaluation
+    reward: float
+
+
+class Pipeline:
+    """Walks from actions to rewards; whatever the ledger knows is not trained again.
+
+    Args:
+        space: What can be built.
+        decoder: Actions → origin vectors.
+        make_evaluator: Called when the first action comes.
+        reward: Evaluation → reward.
+        ledger: Where evaluations are kept.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        decoder: Decoder,
+        make_evaluator: Callable[[], Evaluator],
+        reward: Reward,
+        ledger: Ledger,
+    ):
+        self.space, self.decoder, self.ledger = space, decoder, ledger
+        self._make_evaluator, self._reward = make_evaluator, reward
+        self._evaluator: Evaluator | None = None
+
+    def __call__(self, actions: np.ndarray, child_seeds: Sequence[int]) -> list[Child]:
+        """Walk from actions (K, n) in [0, 1], each with its child seed.
+
+        Raises:
+            LedgerMismatchError: If the ledger's journal belongs to another run.
+        """
+        if self._evaluator is None:
+            self._evaluator = self._make_evaluator()
+        origins = self.decoder.decode(actions)
+        architectures = [self.space.architecture(row) for row in self.space.discretise(origins)]
+        evaluations = self._evaluations(actions, architectures, child_seeds)
+        return [
+            Child(origin, architecture, evaluation, self._reward(evaluation))
+            for origin, architecture, evaluation in zip(origins, architectures, evaluations, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Free the evaluator and the ledger's file; may be called twice."""
+        if self._evaluator is not None:
+            self._evaluator.close()
+        self.ledger.close()
+
+    def _evaluations(
+        self, actions: np.ndarray, architectures: Sequence[Architecture], child_seeds: Sequence[int]
+    ) -> list[Evaluation]:
+        """In order; each is recorded as soon as it and those before it are known."""
+        assert self._evaluator is not None
+        fingerprint = self._evaluator.fingerprint
+        identities = [
+            EvaluationId(fingerprint or "", architecture.key, seed)
+            for architecture, seed in zip(architectures, child_seeds, strict=True)
+        ]
+        evaluations: list[Evaluation] = []
+        for action, identity in zip(actions, identities, strict=True):
+            if (evaluation := self.ledger.replay(action, identity)) is None:
+                break
+            evaluations.append(evaluation)
+        fresh = range(len(evaluations), len(actions))
+        known = {i: self.ledger.find(identities[i]) if fingerprint else None for i in fresh}
+        # Two equal children of one batch are trained once.
+        first = {identities[i]: i for i in reversed(fresh)} if fingerprint else {}
+        indices = [i for i in fresh if known[i] is None and first.get(identities[i], i) == i]
+        results = self._evaluator.evaluate([architectures[i] for i in indices], [child_seeds[i] for i in indices])
+        while len(evaluations) < len(actions):
+            i = len(evaluations)
+            evaluation = known.get(i) or (self.ledger.find(identities[i]) if fingerprint else None)
+            if evaluation is None:
+                finished, found = next(results)
+                known[indices[finished]] = found
+                continue
+            evaluations.append(evaluation)
+            self.ledger.record(actions[i], identities[i], architectures[i], evaluation, self._reward(evaluation))
+        return evaluations
