@@ -35,13 +35,26 @@ class Images:
 
 
 @dataclass(frozen=True)
-class ChildData:
-    """What a child is trained and measured on: standardised float32 tensors (N, channels, size, size) on the device."""
+class Tensors:
+    """Standardised images, float32 (N, channels, size, size), NHWC in memory, and labels, int64 (N,), on a device."""
 
-    train_images: torch.Tensor
-    train_labels: torch.Tensor
-    held_out_images: torch.Tensor
-    held_out_labels: torch.Tensor
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ChildData:
+    """What a child is trained and measured on."""
+
+    train: Tensors
+    validation: Tensors | None
+    """None for a final protocol, which trains on everything."""
+    mean: np.ndarray
+    """Of the training images' channels, in [0, 1], float32."""
+    deviation: np.ndarray
     classes: int
     digest: str
     """Names the pixels, the labels and the split."""
@@ -49,30 +62,41 @@ class ChildData:
 
 @lru_cache(maxsize=4)
 def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
-    """Data on the device, once per process.
-
-    Held out are the validation images; for a final protocol (`validation_images=0`) the test part.
+    """The training part on the device, split as the protocol says; once per process.
 
     Raises:
         FileNotFoundError: If the data are missing: what, where, how to get them.
         ValueError: If there is no such data set, or it has too few images.
     """
-    train = read(dataset, data_dir, "train", protocol.image_size)
-    if protocol.validation_images:
-        train, held_out = _split(train, protocol)
-    else:
-        held_out = read(dataset, data_dir, "test", protocol.image_size)
+    images = read(dataset, data_dir, "train", protocol.image_size)
+    train, validation = _split(images, protocol)
     scaled = train.pixels.reshape(-1, train.pixels.shape[-1]) / np.float32(255)
-    mean, deviation = scaled.mean(axis=0, dtype=np.float64), scaled.std(axis=0, dtype=np.float64)
+    mean = scaled.mean(axis=0, dtype=np.float64).astype(np.float32)
+    deviation = np.maximum(scaled.std(axis=0, dtype=np.float64), 1e-6).astype(np.float32)
     digest = hashlib.sha256()
-    tensors = []
-    for images in (train, held_out):
-        digest.update(images.pixels.tobytes())
-        digest.update(images.labels.tobytes())
-        standardised = ((images.pixels / np.float32(255) - mean) / np.maximum(deviation, 1e-6)).astype(np.float32)
-        tensors.append(torch.from_numpy(standardised).to(device).permute(0, 3, 1, 2))  # NHWC in memory
-        tensors.append(torch.from_numpy(images.labels).to(device))
-    return ChildData(*tensors, classes=int(train.labels.max()) + 1, digest=digest.hexdigest())
+    for part in (train, validation):
+        digest.update(part.pixels.tobytes() + part.labels.tobytes())
+    return ChildData(
+        train=_standardise(train, mean, deviation, device),
+        validation=_standardise(validation, mean, deviation, device) if len(validation.labels) else None,
+        mean=mean,
+        deviation=deviation,
+        classes=int(images.labels.max()) + 1,
+        digest=digest.hexdigest(),
+    )
+
+
+def load_test(dataset: str, data_dir: str, protocol: Protocol, device: str) -> Tensors:
+    """The test part, standardised like the training images. Only a final training may open it, once."""
+    data = load(dataset, data_dir, protocol, device)
+    images = read(dataset, data_dir, "test", protocol.image_size)
+    return _standardise(images, data.mean, data.deviation, device)
+
+
+def _standardise(images: Images, mean: np.ndarray, deviation: np.ndarray, device: str) -> Tensors:
+    standardised = (images.pixels / np.float32(255) - mean) / deviation
+    pixels = torch.from_numpy(standardised).to(device).permute(0, 3, 1, 2)
+    return Tensors(pixels, torch.from_numpy(images.labels).to(device))
 
 
 def read(dataset: str, data_dir: str, part: Part, image_size: int | None = None) -> Images:
@@ -104,8 +128,8 @@ def _split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
         )
 
     def draw(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        if size == len(indices):
-            return indices, indices[:0]
+        if size in (0, len(indices)):
+            return indices[:size], indices[size:]
         labels = images.labels[indices] if protocol.stratified else None
         return train_test_split(indices, train_size=size, random_state=protocol.split_seed, stratify=labels)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nases_env.children import augmentation
-from nases_env.children.datasets import ChildData
+from nases_env.children.datasets import Tensors
 from nases_env.children.protocol import Protocol
 
 EVALUATION_BATCH = 1000
@@ -25,20 +25,20 @@ class Trainer:
 
     Args:
         model: The child, on the data's device.
-        data: What to train and measure on.
+        data: What to train on.
         protocol: How.
         seed: Seed of the order of the images and of their augmentation.
     """
 
-    def __init__(self, model: nn.Module, data: ChildData, protocol: Protocol, seed: int):
+    def __init__(self, model: nn.Module, data: Tensors, protocol: Protocol, seed: int):
         self.model = model
         self.data = data
         self.protocol = protocol
         self.epoch = 0
         """Epochs done."""
-        self.device = data.train_images.device
+        self.device = data.images.device
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._images = augmentation.pad(data.train_images, protocol.crop_padding)
+        self._images = augmentation.pad(data.images, protocol.crop_padding)
         self._optimiser = torch.optim.SGD(
             model.parameters(),
             lr=protocol.learning_rate,
@@ -47,7 +47,7 @@ class Trainer:
             nesterov=protocol.momentum > 0,
             fused=self.device.type == "cuda",
         )
-        self._steps_per_epoch = math.ceil(len(data.train_labels) / protocol.batch_size)
+        self._steps_per_epoch = math.ceil(len(data.labels) / protocol.batch_size)
 
     def train_epoch(self) -> tuple[float, float]:
         """One pass over the training images.
@@ -58,8 +58,8 @@ class Trainer:
         Raises:
             Diverged: If the loss is not finite.
         """
-        protocol, count = self.protocol, len(self.data.train_labels)
-        size = self.data.train_images.shape[-1]
+        protocol, count = self.protocol, len(self.data.labels)
+        size = self.data.images.shape[-1]
         order = torch.randperm(count, generator=self._generator, device=self.device)
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -68,7 +68,7 @@ class Trainer:
             images = augmentation.crop_and_flip(self._images[batch], size, protocol.flip, self._generator)
             if protocol.cutout:
                 images = augmentation.cutout(images, protocol.cutout, self._generator)
-            labels = self.data.train_labels[batch]
+            labels = self.data.labels[batch]
             self._optimiser.param_groups[0]["lr"] = self._learning_rate(step)
             with self._precision():
                 logits = self.model(images)
@@ -84,14 +84,20 @@ class Trainer:
             raise Diverged(f"the loss is {mean_loss} after epoch {self.epoch}")
         return mean_loss, int(correct) / count
 
-    def held_out_accuracy(self) -> float:
-        """Accuracy on the validation images (final: the test images)."""
-        return self._accuracy(self.data.held_out_images, self.data.held_out_labels)
+    @torch.no_grad()
+    def accuracy(self, data: Tensors) -> float:
+        """Share of images, not augmented, that the child classifies right."""
+        self.model.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        batches = zip(data.images.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True)
+        for images, labels in batches:
+            with self._precision():
+                correct += (self.model(images).argmax(dim=1) == labels).sum()
+        return int(correct) / len(data)
 
-    def clean_train_accuracy(self) -> float:
-        """Accuracy without augmentation on as many training images as there are held-out ones."""
-        count = len(self.data.held_out_labels)
-        return self._accuracy(self.data.train_images[:count], self.data.train_labels[:count])
+    def clean_train_accuracy(self, count: int) -> float:
+        """`accuracy` on the first count training images."""
+        return self.accuracy(Tensors(self.data.images[:count], self.data.labels[:count]))
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything that the next epoch depends on, as tensors on the CPU."""
@@ -121,15 +127,6 @@ class Trainer:
         last = max(1, protocol.epochs * self._steps_per_epoch - 1)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (self.epoch * self._steps_per_epoch + step) / last)))
         return protocol.final_learning_rate + (protocol.learning_rate - protocol.final_learning_rate) * cosine
-
-    @torch.no_grad()
-    def _accuracy(self, images: torch.Tensor, labels: torch.Tensor) -> float:
-        self.model.eval()
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for batch, target in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-            with self._precision():
-                correct += (self.model(batch).argmax(dim=1) == target).sum()
-        return int(correct) / len(labels)
 
     def _precision(self):
         if self.protocol.precision == "bfloat16" and self.device.type == "cuda":

@@ -34,9 +34,17 @@ class InProcessEvaluator:
         data_dir: Folder of CIFAR-10.
         protocol: How children are trained.
         device: A torch device, or `auto` for CUDA if there is one.
+
+    Raises:
+        ValueError: If the protocol holds out no validation images.
     """
 
     def __init__(self, dataset: str, data_dir: str, protocol: Protocol, device: str = "auto"):
+        if not protocol.validation_images:
+            raise ValueError(
+                f"protocol {protocol.name!r} holds out no validation images, so it can measure no reward; "
+                "final protocols are for scripts/train_final.py"
+            )
         self.protocol = protocol
         self._dataset, self._data_dir = dataset, data_dir
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -80,7 +88,7 @@ class InProcessEvaluator:
             torch.cuda.empty_cache()
 
     def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
-        channels, size = self.data.train_images.shape[1], self.data.train_images.shape[-1]
+        channels, size = self.data.train.images.shape[1], self.data.train.images.shape[-1]
         model = build.skeleton(architecture, self.protocol, channels, self.data.classes)
         measured = Evaluation(
             parameters=build.count_parameters(model), flops=build.count_flops(model, channels, size)
@@ -101,16 +109,18 @@ class InProcessEvaluator:
 
     def _train(self, model: nn.Module, seed: int, measured: Evaluation) -> Evaluation:
         model = build.materialise(model, torch.Generator().manual_seed(seed), self.device)
-        trainer = Trainer(model, self.data, self.protocol, seed)
+        validation = self.data.validation
+        assert validation is not None
+        trainer = Trainer(model, self.data.train, self.protocol, seed)
         epochs = []
         for _ in range(self.protocol.epochs):
             loss, running = trainer.train_epoch()
-            accuracy = trainer.held_out_accuracy()
+            accuracy = trainer.accuracy(validation)
             epochs.append({"loss": loss, "running_train_accuracy": running, "validation_accuracy": accuracy})
         clean = self.protocol.train_accuracy == "clean"
         return dataclasses.replace(
             measured,
-            train_accuracy=trainer.clean_train_accuracy() if clean else running,
+            train_accuracy=trainer.clean_train_accuracy(len(validation)) if clean else running,
             validation_accuracy=accuracy,
             epochs=epochs,
         )
@@ -126,7 +136,7 @@ class InProcessEvaluator:
         if self.device != "cpu" or self._warned:
             return
         self._warned = True
-        training = 3 * flops * len(self.data.train_labels) * self.protocol.epochs
+        training = 3 * flops * len(self.data.train) * self.protocol.epochs
         hours = training / CPU_FLOPS_PER_SECOND / (self.protocol.threads or torch.get_num_threads()) / 3600
         if hours > HOURS_TO_WARN:
             warnings.warn(
