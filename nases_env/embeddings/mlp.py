@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 HIDDEN_UNITS = (1000, 500, 100)
 HIDDEN_ACTIVATIONS = ("relu", "tanh", "tanh")
+ORIGIN_MEAN = (LOW + HIGH) / 2
+ORIGIN_DEVIATION = (HIGH - LOW) / 12**0.5
+"""Of a uniform origin vector's numbers."""
 
 _NUMPY_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0.0),

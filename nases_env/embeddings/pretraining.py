@@ -18,7 +18,6 @@ import torch
 
 from nases_env.embeddings import mlp
 
-MEAN, DEVIATION = 15.0, 30.0 / math.sqrt(12.0)
 CODE_DEVIATION = 1.0 / math.sqrt(12.0)
 
 
@@ -96,13 +95,13 @@ def pretrain(
         optimiser.step()
         losses.append(reconstruction.detach())
         if len(losses) == 50:
-            train_loss = float(torch.stack(losses).mean()) * DEVIATION**2
+            train_loss = float(torch.stack(losses).mean()) * mlp.ORIGIN_DEVIATION**2
             losses.clear()
             report(step + 1, train_loss)
     activations = [[activation for *_, activation in shape] for shape in shapes]
-    simulator_layers = mlp.scale_input(mlp.from_module(encoder, activations[0]), MEAN, DEVIATION)
+    simulator_layers = mlp.scale_input(mlp.from_module(encoder, activations[0]), mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION)
     decoder_layers = mlp.scale_input(mlp.from_module(decoder, activations[1]), 0.5, CODE_DEVIATION)
-    return Pretrained(simulator_layers, mlp.scale_output(decoder_layers, MEAN, DEVIATION), train_loss)
+    return Pretrained(simulator_layers, mlp.scale_output(decoder_layers, mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION), train_loss)
 
 
 def write(pretrained: Pretrained, settings: PretrainingSettings, path: Path) -> dict:

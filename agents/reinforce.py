@@ -1,0 +1,96 @@
+"""REINFORCE in embedding space: Algorithm 1 with the settings of v1's section 4.2.2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from agents.base import Agent, Transition
+from agents.controller import Controller, Policy
+from agents.recorder import Recorder
+from agents.reward_pool import RewardPool
+
+
+@dataclass(frozen=True)
+class ReinforceSettings:
+    """Settings of Algorithm 1. Where the paper gives a number that can work, it is the default."""
+
+    policy: Policy = "logit_normal"
+    """Distribution over embeddings, see Controller. The paper: Bernoulli; its released code: deterministic."""
+    learning_rate: float = 1e-3
+    """Adam's. The paper's stage-1 value, 1e-5, moves nothing within 100 children."""
+    sigma: float = 1.0
+    """First standard deviation of logit_normal, before the sigmoid."""
+    warmup: int = 10
+    """Random children in the beginning, without updates."""
+    epsilon: float = 0.1
+    """Chance of a random child afterwards."""
+    samples: int = 3
+    """Pool entries per update."""
+    updates: int = 1
+    """Adam steps after each child."""
+    pretrained: bool = True
+    """Whether the controller starts from the simulator's weights."""
+
+    @classmethod
+    def paper(cls) -> ReinforceSettings:
+        """The paper's letter."""
+        return cls(policy="bernoulli", learning_rate=1e-5)
+
+
+class Reinforce(Agent):
+    """Controller, reward pool and ε-greedy exploration."""
+
+    def __init__(self, env: Recorder, seed: int, settings: ReinforceSettings | None = None):
+        super().__init__(env, seed, settings)
+        self.settings = settings or ReinforceSettings()
+        self._decoder = env.get_wrapper_attr("decoder")
+        self.controller = Controller(
+            self._decoder, self.settings.policy, self.settings.sigma, self.settings.pretrained, self.rng
+        )
+        self.pool = RewardPool()
+        self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
+        self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
+        if len(self.pool) < self.settings.warmup:
+            self.source = "warmup"
+        elif self.rng.random() < self.settings.epsilon:
+            self.source = "epsilon"
+        else:
+            self.source = "controller"
+        if self.source == "controller":
+            self._embeddings = self.controller.sample(observations, self.rng)
+        else:
+            self._embeddings = self.controller.random(len(observations), self.rng)
+        return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
+
+    def learn(self, transition: Transition) -> dict[str, float]:
+        """Add to the pool; after the warm-up, ascend the mean normalised reward of sampled entries."""
+        for state, embedding, reward in zip(
+            transition.observations, self._embeddings, transition.rewards, strict=True
+        ):
+            self.pool.add(state, embedding, reward)
+        if len(self.pool) <= self.settings.warmup:
+            return {}
+        for _ in range(self.settings.updates):
+            # Scored under the present policy, without importance weights, as in the paper.
+            batch = self.pool.sample(self.settings.samples, self.rng)
+            scores = self.controller.score(batch.states, batch.embeddings)
+            loss = -(torch.from_numpy(batch.rewards).float() * scores).mean()
+            self._optimiser.zero_grad()
+            loss.backward()
+            self._optimiser.step()
+        return {
+            "train/loss": float(loss.detach()),
+            "train/log_probability": float(scores.detach().mean()),
+            "train/sigma": float(self.controller.log_sigma.detach().exp().mean()),
+            "train/pool_size": float(len(self.pool)),
+        }
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The controller's weights."""
+        return {name: tensor.numpy() for name, tensor in self.controller.state_dict().items()}
