@@ -32,9 +32,7 @@ class Controller(nn.Module):
         rng: Draws fresh weights.
     """
 
-    def __init__(
-        self, decoder: Decoder, policy: Policy, sigma: float, pretrained: bool, rng: np.random.Generator
-    ):
+    def __init__(self, decoder: Decoder, policy: Policy, sigma: float, pretrained: bool, rng: np.random.Generator):
         super().__init__()
         if policy not in get_args(Policy):
             raise ValueError(f"there is no policy {policy!r}; choose one of {get_args(Policy)}")

@@ -13,7 +13,7 @@ class RandomSearch(Agent):
 
     def __init__(self, env: Recorder, seed: int, settings: None = None):
         super().__init__(env, seed, settings)
-        self._action_size = env.action_space.shape[0]
+        self._action_size = env.get_wrapper_attr("decoder").action_size
         self.source = "random"
 
     def act(self, observations: np.ndarray) -> np.ndarray:

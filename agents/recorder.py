@@ -139,4 +139,4 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
 
         plain = {name: value if isinstance(value, int | float) else str(value) for name, value in settings.items()}
         for summary in hparams(plain, {"search/best_reward": 0.0, "search/reward": 0.0}):
-            self._writer.file_writer.add_summary(summary)
+            self._writer._get_file_writer().add_summary(summary)

@@ -70,9 +70,7 @@ class Reinforce(Agent):
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Add to the pool; after the warm-up, ascend the mean normalised reward of sampled entries."""
-        for state, embedding, reward in zip(
-            transition.observations, self._embeddings, transition.rewards, strict=True
-        ):
+        for state, embedding, reward in zip(transition.observations, self._embeddings, transition.rewards, strict=True):
             self.pool.add(state, embedding, reward)
         if len(self.pool) <= self.settings.warmup:
             return {}

@@ -10,6 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium as gym
+
+import nases_env  # noqa: F401  (registers the ids)
 from nases_env.ledger import heal, read_trials
 
 MAY_DIFFER = ("children", "device", "data_dir")
@@ -19,7 +22,8 @@ MAY_DIFFER = ("children", "device", "data_dir")
 class FoundChild(NamedTuple):
     """A child as the journal has it."""
 
-    index: int
+    number: int
+    """Its index, from 0."""
     reward: float
     evaluation: dict[str, Any]
     """The journal's attribute `evaluation`."""
@@ -41,35 +45,34 @@ class RunDirectory:
         """Whether a search was started here."""
         return self._settings.is_file()
 
-    def settings(self) -> dict[str, Any]:
-        """What the search was started with.
+    def options(self) -> dict[str, Any]:
+        """The command line's options that the search was started with."""
+        return self._read()["options"]
 
-        Raises:
-            FileNotFoundError: If no search was started here.
-        """
-        if not self.exists():
-            raise FileNotFoundError(f"{self.path} holds no search: {self._settings} is missing")
-        return json.loads(self._settings.read_text())
+    def make_environment(self) -> gym.Env:
+        """The environment that was searched, without its journal."""
+        environment = self._read()["environment"]
+        return gym.make(environment["id"], **environment["keywords"])
 
-    def start(self, settings: dict[str, Any], resume: bool) -> None:
-        """Write settings, command and versions, or check that a search here can go on with these settings.
+    def start(self, options: dict[str, Any], env_id: str, keywords: dict[str, Any], resume: bool) -> None:
+        """Write settings, command and versions, or check that a search here can go on with these options.
+
+        Args:
+            options: The command line's options, JSON types.
+            env_id: Id of the environment.
+            keywords: Its keywords.
+            resume: Whether a search that was started here may go on.
 
         Raises:
             FileExistsError: If a search was started here and resume is False.
-            ValueError: If it was started with other settings.
+            ValueError: If it was started with other options.
         """
-        settings = json.loads(json.dumps(settings))
+        environment = {"id": env_id, "keywords": keywords}
+        settings = json.loads(json.dumps({"options": options, "environment": environment}))
         if self.exists():
             if not resume:
                 raise FileExistsError(f"{self.path} holds a search already; go on with --resume or choose another")
-            before = self.settings()
-            different = [
-                f"{name}: {before.get(name)!r}, now {settings.get(name)!r}"
-                for name in before.keys() | settings.keys()
-                if name not in MAY_DIFFER and before.get(name) != settings.get(name)
-            ]
-            if different:
-                raise ValueError(f"{self.path} was started with other settings ({'; '.join(sorted(different))})")
+            _check_same(self.path, self.options(), settings["options"])
         self.path.mkdir(parents=True, exist_ok=True)
         partial = self._settings.with_suffix(".partial")
         partial.write_text(json.dumps(settings, indent=2) + "\n")
@@ -92,6 +95,21 @@ class RunDirectory:
             raise ValueError(f"{self.journal} holds no child that succeeded")
         best = max(trials, key=lambda trial: trial.value)
         return FoundChild(best.number, best.value, best.user_attrs["evaluation"])
+
+    def _read(self) -> dict[str, Any]:
+        if not self.exists():
+            raise FileNotFoundError(f"{self.path} holds no search: {self._settings} is missing")
+        return json.loads(self._settings.read_text())
+
+
+def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    different = [
+        f"{name}: {before.get(name)!r}, now {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if name not in MAY_DIFFER and before.get(name) != now.get(name)
+    ]
+    if different:
+        raise ValueError(f"{path} was started with other options ({'; '.join(different)})")
 
 
 def _versions() -> dict[str, str]:

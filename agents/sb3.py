@@ -72,7 +72,11 @@ class PPO(SB3Agent):
     """Proximal policy optimisation (Schulman et al. 2017), a roll-out of 10 children."""
 
     algorithm = "PPO"
-    settings: ClassVar[dict[str, Any]] = {"n_steps": 10, "batch_size": 10, "policy_kwargs": {"log_std_init": -0.5}}
+    settings: ClassVar[dict[str, Any]] = {
+        "n_steps": 10,
+        "batch_size": 10,
+        "policy_kwargs": {"log_std_init": -0.5},
+    }
 
 
 class A2C(SB3Agent):

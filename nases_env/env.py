@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -108,7 +108,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         ValueError: From the constructor, if an argument has a value that does not exist.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
 
     def __init__(
         self,
@@ -138,12 +138,12 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self.render_mode = render_mode
         self.space = search_spaces.make(space, rules)
         self.decoder = embeddings.make(decoder, self.space, calibration)
+        self.dataset, self.data_dir, self.device = dataset, data_dir, device
         self.protocol = resolve(protocol)
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)
         self.observation_space = gym.spaces.Box(LOW, HIGH, (self.space.origin_size,), np.float32)
-        self._evaluator_arguments = (dataset, data_dir, self.protocol, device)
         self._ledger_arguments = (ledger, reuse)
         self._reward = rewards.make(reward)
         self._pipeline: Pipeline | None = None
@@ -246,7 +246,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     def _make_evaluator(self) -> Evaluator:
         from nases_env.evaluators.in_process import InProcessEvaluator
 
-        return InProcessEvaluator(*self._evaluator_arguments)
+        return InProcessEvaluator(self.dataset, self.data_dir, self.protocol, self.device)
 
     def _origin(self, architecture: Any) -> np.ndarray:
         if isinstance(architecture, str):

@@ -11,12 +11,15 @@ import fcntl
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nases_env.evaluators.base import Evaluation
 from nases_env.search_spaces import Architecture
+
+if TYPE_CHECKING:
+    from optuna.storages import JournalStorage
 
 STUDY = "search"
 NOT_REUSABLE = ("out_of_memory", "timeout", "crash")
@@ -93,8 +96,6 @@ class JournalLedger(Ledger):
     def __init__(self, path: str | Path, reuse: Iterable[str | Path] = ()):
         super().__init__()
         import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
 
         for other in reuse:
             self._reuse(Path(other))
@@ -107,11 +108,8 @@ class JournalLedger(Ledger):
             self._lock.close()
             raise BlockingIOError(f"another process writes to {self.path}; wait for it or use another file") from error
         heal(self.path)
-        # This process is the only writer, so Optuna's own lock file, which a kill would leave behind, has no use.
-        storage = JournalStorage(JournalFileBackend(str(self.path), lock_obj=_NoLock()))
-        self._study = optuna.create_study(
-            storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True
-        )
+        storage = _storage(self.path)
+        self._study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True)
         self._recorded = self._study.get_trials(deepcopy=False)
         for trial in self._recorded:
             identity, evaluation = _evaluation(trial)
@@ -147,9 +145,11 @@ class JournalLedger(Ledger):
         params = _params(action)
         found: dict[str, Any] = identity._asdict() | evaluation.to_dict()
         found["architecture_json"] = json.loads(architecture.to_json())
-        distributions = dict.fromkeys(params, FloatDistribution(0.0, 1.0))
         trial = create_trial(
-            value=reward, params=params, distributions=distributions, user_attrs={"evaluation": found}
+            value=reward,
+            params=params,
+            distributions={name: FloatDistribution(0.0, 1.0) for name in params},
+            user_attrs={"evaluation": found},
         )
         self._study.add_trial(trial)
         super().record(action, identity, architecture, evaluation, reward)
@@ -173,14 +173,11 @@ def read_trials(path: str | Path) -> Sequence[Any]:
         ValueError: If it is not a journal.
     """
     import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no journal {path}")
     try:
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock()))
-        return optuna.load_study(study_name=STUDY, storage=storage).get_trials(deepcopy=False)
+        return optuna.load_study(study_name=STUDY, storage=_storage(Path(path))).get_trials(deepcopy=False)
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a journal of a search ({error})") from error
 
@@ -199,6 +196,22 @@ def heal(path: Path) -> None:
             file.truncate(end)
 
 
+def _storage(path: Path) -> JournalStorage:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    class NoLock(JournalFileOpenLock):
+        """A journal has one writer here, and a kill would leave Optuna's lock file behind."""
+
+        def acquire(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            return None
+
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=NoLock(str(path))))
+
+
 def _params(action: np.ndarray) -> dict[str, float]:
     return {f"action_{i:02}": float(number) for i, number in enumerate(action)}
 
@@ -208,13 +221,3 @@ def _evaluation(trial: Any) -> tuple[EvaluationId, Evaluation]:
     identity = EvaluationId(*(found[field] for field in EvaluationId._fields))
     fields = (field.name for field in dataclasses.fields(Evaluation))
     return identity, Evaluation(**{field: found[field] for field in fields})
-
-
-class _NoLock:
-    """Optuna's lock interface, doing nothing."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        return None

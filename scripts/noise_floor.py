@@ -1,7 +1,7 @@
 """How much of the reward's variance lies between architectures, under one protocol.
 
-    python scripts/noise_floor.py --protocol digits
-    python scripts/noise_floor.py --dataset imagefolder:PATH --protocol cifar10-mini --children 12 --seeds 2
+python scripts/noise_floor.py --protocol digits
+python scripts/noise_floor.py --dataset imagefolder:PATH --protocol cifar10-mini --children 12 --seeds 2
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stage 1: trains the autoencoder whose decoder turns actions into architectures.
 
-    python scripts/pretrain.py --out runs/autoencoder.safetensors
-    python scripts/pretrain.py --out runs/quick.safetensors --steps 2000 --cycles 1 --finetune-steps 0
+python scripts/pretrain.py --out runs/autoencoder.safetensors
+python scripts/pretrain.py --out runs/quick.safetensors --steps 2000 --cycles 1 --finetune-steps 0
 """
 
 from __future__ import annotations

@@ -20,13 +20,22 @@ import torch
 import tyro
 
 import agents
-import nases_env
 from agents.recorder import Recorder
 from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
 from nases_env.ledger import LedgerMismatchError
 
-ENVIRONMENT = ("dataset", "data_dir", "protocol", "space", "rules", "decoder", "calibration", "reward", "device")
+ENVIRONMENT = (
+    "dataset",
+    "data_dir",
+    "protocol",
+    "space",
+    "rules",
+    "decoder",
+    "calibration",
+    "reward",
+    "device",
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     """Options of the command line; those not given come from the resumed search or the recipe."""
     options = tyro.cli(Options, args=arguments)
     if options.resume and options.run_dir and RunDirectory(options.run_dir).exists():
-        stored = RunDirectory(options.run_dir).settings()
+        stored = RunDirectory(options.run_dir).options()
         stored |= {"reinforce": ReinforceSettings(**stored["reinforce"]), "reuse": tuple(stored["reuse"])}
         return tyro.cli(Options, args=arguments, default=Options(**stored))
     if options.recipe == "paper":
@@ -106,7 +115,7 @@ def main(options: Options) -> int:
         keywords = {**agent_class.env_kwargs, **options.environment()}
         # Made without a journal first, so that a wrong option leaves no folder behind.
         gym.make(options.env_id, **keywords).close()
-        run.start(settings, options.resume)
+        run.start(settings, options.env_id, keywords, options.resume)
         env = gym.make(
             options.env_id,
             max_episode_steps=options.children,
@@ -167,5 +176,4 @@ def _summarise(recorder: Recorder, run: RunDirectory, interrupted: bool) -> None
 
 
 if __name__ == "__main__":
-    assert nases_env  # imported for its registration
     sys.exit(main(parse()))

@@ -50,4 +50,4 @@ def materialise(meta_model: nn.Module, generator: torch.Generator, device: str) 
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
             module.reset_running_stats()
-    return model.to(device, memory_format=torch.channels_last)
+    return model.to(device).to(memory_format=torch.channels_last)

@@ -134,6 +134,11 @@ class Trainer:
         return nullcontext()
 
 
+def resolve_device(device: str) -> str:
+    """The device itself; for `auto`, CUDA if there is one, else the CPU."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
     """Fixes torch's CPU threads inside the block."""

@@ -74,9 +74,7 @@ def pretrain(
         mlp.decoder_shape(settings.origin_size, settings.embedding_size),
     )
     encoder, decoder = (mlp.to_module(mlp.fresh_layers(shape, rng)).to(device) for shape in shapes)
-    optimiser = torch.optim.Adam(
-        [*encoder.parameters(), *decoder.parameters()], betas=(0.9, 0.99), fused=True, lr=0.0
-    )
+    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], betas=(0.9, 0.99), fused=True, lr=0.0)
     generator = torch.Generator(device).manual_seed(settings.seed)
     losses: list[torch.Tensor] = []
     train_loss = math.nan
@@ -101,7 +99,9 @@ def pretrain(
     activations = [[activation for *_, activation in shape] for shape in shapes]
     simulator_layers = mlp.scale_input(mlp.from_module(encoder, activations[0]), mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION)
     decoder_layers = mlp.scale_input(mlp.from_module(decoder, activations[1]), 0.5, CODE_DEVIATION)
-    return Pretrained(simulator_layers, mlp.scale_output(decoder_layers, mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION), train_loss)
+    return Pretrained(
+        simulator_layers, mlp.scale_output(decoder_layers, mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION), train_loss
+    )
 
 
 def write(pretrained: Pretrained, settings: PretrainingSettings, path: Path) -> dict:
@@ -150,9 +150,7 @@ def _standardise_codes(codes: torch.Tensor) -> torch.Tensor:
     return (codes - 0.5) / CODE_DEVIATION
 
 
-def _distribution_penalty(
-    codes: torch.Tensor, decoder: torch.nn.Module, generator: torch.Generator
-) -> torch.Tensor:
+def _distribution_penalty(codes: torch.Tensor, decoder: torch.nn.Module, generator: torch.Generator) -> torch.Tensor:
     """Distance of codes from uniform, and of decoded uniform and corner codes from uniform origin vectors."""
     half = len(codes) // 2
     size = codes.shape[1]

@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import nn
 
-from nases_env.children import build, datasets
+from nases_env.children import build, datasets, training
 from nases_env.children.protocol import Protocol
 from nases_env.children.training import Diverged, Trainer, cpu_threads
 from nases_env.evaluators.base import Evaluation
@@ -47,7 +47,7 @@ class InProcessEvaluator:
             )
         self.protocol = protocol
         self._dataset, self._data_dir = dataset, data_dir
-        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self.device = training.resolve_device(device)
         self._warned = False
 
     @property
@@ -90,9 +90,7 @@ class InProcessEvaluator:
     def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
         channels, size = self.data.train.images.shape[1], self.data.train.images.shape[-1]
         model = build.skeleton(architecture, self.protocol, channels, self.data.classes)
-        measured = Evaluation(
-            parameters=build.count_parameters(model), flops=build.count_flops(model, channels, size)
-        )
+        measured = Evaluation(parameters=build.count_parameters(model), flops=build.count_flops(model, channels, size))
         if failure := self._over_limit(measured):
             return dataclasses.replace(measured, failure=failure)
         self._warn_if_slow(measured.flops)

@@ -3,7 +3,15 @@
 from nases_env.search_spaces.base import Architecture, Dimension, SearchSpace
 from nases_env.search_spaces.macro import MacroArchitecture, MacroLayer, MacroSpace
 
-__all__ = ["Architecture", "Dimension", "MacroArchitecture", "MacroLayer", "MacroSpace", "SearchSpace", "make"]
+__all__ = [
+    "Architecture",
+    "Dimension",
+    "MacroArchitecture",
+    "MacroLayer",
+    "MacroSpace",
+    "SearchSpace",
+    "make",
+]
 
 
 def make(space: str = "macro", rules: str = "paper") -> SearchSpace:

@@ -7,6 +7,7 @@ parameter counts of Table 2.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -136,7 +137,7 @@ class MacroSpace(SearchSpace):
             raise ValueError(f"there are no macro rules {rules!r}; choose one of {sorted(RULES)}")
         self.rules_name = rules
         self.rules = RULES[rules]
-        edges = {
+        edges: dict[str, Sequence[float] | np.ndarray] = {
             "filters": np.linspace(LOW, HIGH, 31),
             "filter_size": (LOW, *self.rules.filter_size, HIGH),
             "kernel_type": (LOW, *self.rules.kernel_type, HIGH),
@@ -192,9 +193,7 @@ class MacroSpace(SearchSpace):
         """Bin centres for operations, sizes and filters; the smallest coefficients that give the links."""
         if not isinstance(architecture, MacroArchitecture) or architecture.rules != self.rules_name:
             raise ValueError(f"expected an architecture of {self.rules_name!r} rules, got {architecture!r}")
-        operations, sizes, filters, links = _split(
-            _row(self.rules, architecture.layers, architecture.links)[None]
-        )
+        operations, sizes, filters, links = _split(_row(self.rules, architecture.layers, architecture.links)[None])
         choices = np.zeros((LAYERS, len(FIELDS)), dtype=np.int64)
         choices[:, 0] = np.maximum(filters[0], 1) - 1
         choices[:, 1] = np.maximum(np.searchsorted(self.rules.sizes, sizes[0]), 0)

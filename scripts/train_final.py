@@ -1,0 +1,225 @@
+"""Retrains the best child of a search with its final protocol, and opens the test set once, at the end.
+
+    python scripts/train_final.py --run runs/RUN
+    python scripts/train_final.py --run runs/RUN --epochs 20 --cutout 16 --add-filters 100 --out runs/RUN/final-wide
+
+Started again with the same options it goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from safetensors.torch import load_file, save_file
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from agents.run_directory import FoundChild, RunDirectory
+from nases_env.children import build, datasets
+from nases_env.children.protocol import Protocol, resolve
+from nases_env.children.training import Diverged, Trainer, cpu_threads, resolve_device
+from nases_env.env import NASESEnv
+from nases_env.search_spaces import Architecture
+
+
+@dataclass(frozen=True)
+class Options:
+    """Retrains the child with the highest reward and tests it once."""
+
+    run: str
+    """Folder of the search."""
+    out: str | None = None
+    """Folder for the results; None: final/ in the search's folder."""
+    protocol: str | None = None
+    """Final protocol; None: the one that the search's protocol names."""
+    epochs: int | None = None
+    """Passes over the training images; None: the protocol's."""
+    add_filters: int | None = None
+    """Filters added to every layer (Table 2: 0, 100, 150); None: the protocol's."""
+    cutout: int | None = None
+    """Side of the square cut out of training images; None: the protocol's."""
+    overrides: dict[str, int | float | str] = field(default_factory=dict)
+    """Other protocol fields to change: --overrides width 1.0 batch_size 128."""
+    seed: int = 0
+    """Seed of weights, order and augmentation."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    checkpoint_every: int = 1
+    """Epochs between checkpoints."""
+
+    def fields(self) -> dict[str, Any]:
+        """Protocol fields that the options change."""
+        named = {"epochs": self.epochs, "added_filters": self.add_filters, "cutout": self.cutout}
+        return {name: value for name, value in named.items() if value is not None} | self.overrides
+
+
+class FinalTraining:
+    """A training that can be stopped and continued.
+
+    Args:
+        folder: Where everything is written.
+        architecture: What to train.
+        protocol: The final protocol.
+        dataset: See NASESEnv.
+        data_dir: See NASESEnv.
+        seed: Of weights, order and augmentation.
+        device: A torch device.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        architecture: Architecture,
+        protocol: Protocol,
+        dataset: str,
+        data_dir: str,
+        seed: int,
+        device: str,
+    ):
+        self.folder, self.protocol, self.device = folder, protocol, device
+        self._source = (dataset, data_dir, protocol, device)
+        data = datasets.load(*self._source)
+        channels = data.train.images.shape[1]
+        skeleton = build.skeleton(architecture, protocol, channels, data.classes)
+        self.parameters = build.count_parameters(skeleton)
+        model = build.materialise(skeleton, torch.Generator().manual_seed(seed), device)
+        self.trainer = Trainer(model, data.train, protocol, seed)
+        self.curve: list[dict[str, float]] = []
+        """A row per epoch."""
+        self.checkpoint = folder / "checkpoint.safetensors"
+        if self.checkpoint.is_file():
+            self.trainer.load_state(load_file(self.checkpoint))
+            rows = csv.DictReader((folder / "curve.csv").open())
+            self.curve = [{name: float(value) for name, value in row.items()} for row in rows][: self.trainer.epoch]
+
+    def train(self, checkpoint_every: int) -> None:
+        """Train to the last epoch."""
+        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.trainer.epoch)
+        remaining = range(self.trainer.epoch, self.protocol.epochs)
+        with tqdm(remaining, initial=self.trainer.epoch, total=self.protocol.epochs, unit="epoch") as bar:
+            for epoch in bar:
+                start = time.perf_counter()
+                loss, accuracy = self.trainer.train_epoch()
+                row = {"epoch": epoch + 1, "loss": loss, "running_train_accuracy": accuracy}
+                self.curve.append(row | {"seconds": round(time.perf_counter() - start, 3)})
+                writer.add_scalar("final/loss", loss, epoch + 1)
+                writer.add_scalar("final/running_train_accuracy", accuracy, epoch + 1)
+                bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+                if (epoch + 1) % checkpoint_every == 0 or epoch + 1 == self.protocol.epochs:
+                    self._save_checkpoint()
+        writer.close()
+
+    def test(self) -> float:
+        """Accuracy on the test part, after the last epoch."""
+        return self.trainer.accuracy(datasets.load_test(*self._source))
+
+    def _save_checkpoint(self) -> None:
+        """The curve first: a checkpoint never knows more epochs than the curve has."""
+        with (self.folder / "curve.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.curve[0])
+            writer.writeheader()
+            writer.writerows(self.curve)
+        partial = self.checkpoint.with_suffix(".partial")
+        save_file(self.trainer.state(), partial)
+        partial.replace(self.checkpoint)
+
+
+def main(options: Options) -> int:
+    """Retrain, test once, write; returns the exit status."""
+    try:
+        child, architecture, protocol, environment = _best_child(options)
+        folder = Path(options.out or f"{options.run}/final")
+        identity = {
+            "child": child.number,
+            "reward": child.reward,
+            "architecture": json.loads(architecture.to_json()),
+            "protocol": json.loads(json.dumps(dataclasses.asdict(protocol))),
+            "dataset": environment.dataset,
+            "seed": options.seed,
+        }
+        _claim(folder, identity)
+        if (folder / "metrics.json").is_file():
+            metrics = json.loads((folder / "metrics.json").read_text())
+            print(f"{folder} is finished and was tested: test accuracy {metrics['test_accuracy']:.4f}")
+            return 0
+        device = resolve_device(options.device)
+        with cpu_threads(protocol.threads):
+            training = FinalTraining(
+                folder,
+                architecture,
+                protocol,
+                environment.dataset,
+                environment.data_dir,
+                options.seed,
+                device,
+            )
+            print(
+                f"child {child.number}, search reward {child.reward:.4f}, {training.parameters:,} parameters, "
+                f"protocol {protocol.name} with {protocol.epochs} epochs on {device}; results: {folder}"
+            )
+            training.train(options.checkpoint_every)
+            accuracy = training.test()
+    except (ValueError, OSError, Diverged) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint")
+        return 130
+    _write_results(training, identity, accuracy)
+    print(f"test accuracy {accuracy:.4f} (error {100 * (1 - accuracy):.2f} %), opened once, at the last epoch")
+    print(f"weights: {folder / 'model.safetensors'}, metrics: {folder / 'metrics.json'}, curve: {folder / 'curve.csv'}")
+    return 0
+
+
+def _best_child(options: Options) -> tuple[FoundChild, Architecture, Protocol, NASESEnv]:
+    """The child, its architecture, the final protocol, and the environment it was found in."""
+    run = RunDirectory(options.run)
+    environment = run.make_environment().unwrapped
+    assert isinstance(environment, NASESEnv)
+    child = run.best()
+    architecture = environment.space.from_json(json.dumps(child.evaluation["architecture_json"]))
+    preset = options.protocol or environment.protocol.final
+    return child, architecture, resolve({"preset": preset, **options.fields()}), environment
+
+
+def _claim(folder: Path, identity: dict[str, Any]) -> None:
+    """Make the folder this training's own.
+
+    Raises:
+        FileExistsError: If it belongs to another training.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "training.json"
+    if file.is_file() and json.loads(file.read_text()) != identity:
+        raise FileExistsError(
+            f"{folder} belongs to a training of another child, protocol or seed (see {file}); choose another --out"
+        )
+    file.write_text(json.dumps(identity, indent=2) + "\n")
+
+
+def _write_results(training: FinalTraining, identity: dict[str, Any], accuracy: float) -> None:
+    weights = {name: tensor.cpu().contiguous() for name, tensor in training.trainer.model.state_dict().items()}
+    save_file(weights, training.folder / "model.safetensors")
+    metrics = identity | {
+        "test_accuracy": accuracy,
+        "running_train_accuracy": training.curve[-1]["running_train_accuracy"],
+        "parameters": training.parameters,
+        "epochs": training.protocol.epochs,
+        "seconds": round(sum(row["seconds"] for row in training.curve), 1),
+        "device": training.device,
+        "torch": torch.__version__,
+    }
+    (training.folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Options)))
