@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nases_env.embeddings.base import Decoder, fit_output_table
+from nases_env.embeddings.base import Decoder, fit_output_table, multiply
 from nases_env.embeddings.calibration import Calibration, RankTable
 from nases_env.search_spaces.base import HIGH, LOW
 
@@ -71,7 +71,7 @@ class LinearDecoder(Decoder):
         return self._fitted_table if self._calibrated else None
 
     def _decode_codes(self, codes: np.ndarray) -> np.ndarray:
-        return CENTRE + RANGE * (codes - 0.5) @ self.matrix.T
+        return CENTRE + RANGE * multiply(codes - 0.5, self.matrix.T)
 
     def _encode_codes(self, raw: np.ndarray) -> np.ndarray:
-        return 0.5 + (raw - CENTRE) @ self._inverse.T / RANGE
+        return 0.5 + multiply(raw - CENTRE, self._inverse.T) / RANGE

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from nases_env.embeddings.base import Decoder, fit_output_table
+from nases_env.embeddings.base import Decoder, fit_output_table, multiply
 from nases_env.embeddings.calibration import Calibration, RankTable
 from nases_env.search_spaces.base import HIGH, LOW
 
@@ -46,9 +46,8 @@ class Dense(NamedTuple):
 
 def forward(layers: Sequence[Dense], x: np.ndarray) -> np.ndarray:
     """Push (K, in) through the layers, in float32."""
-    x = np.asarray(x, dtype=np.float32)
     for layer in layers:
-        x = _NUMPY_ACTIVATIONS[layer.activation](x @ layer.weight.T + layer.bias)
+        x = _NUMPY_ACTIVATIONS[layer.activation](multiply(x, layer.weight.T) + layer.bias)
     return x
 
 

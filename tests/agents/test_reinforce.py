@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+
+from agents.recorder import Recorder
+from agents.reinforce import Reinforce, ReinforceSettings
+
+
+def _run(closed_form, tmp_path, children, seed=0, decoder="autoencoder", **settings):
+    recorder = Recorder(closed_form(decoder), tmp_path, children, progress=False)
+    agent = Reinforce(recorder, seed, ReinforceSettings(**settings))
+    weights = {name: value.copy() for name, value in agent.state_dict().items()}
+    agent.run(recorder, children)
+    recorder.close()
+    rows = (tmp_path / "children.csv").read_text().splitlines()[1:]
+    return agent, weights, [row.split(",") for row in rows]
+
+
+def _moved(agent, weights):
+    return any(not np.array_equal(value, weights[name]) for name, value in agent.state_dict().items())
+
+
+def test_the_first_ten_children_are_random_and_update_nothing(closed_form, tmp_path):
+    agent, weights, rows = _run(closed_form, tmp_path, 10)
+    assert [row[1] for row in rows] == ["warmup"] * 10
+    assert not _moved(agent, weights)
+
+
+def test_the_eleventh_child_updates_the_controller(closed_form, tmp_path):
+    agent, weights, rows = _run(closed_form, tmp_path, 11, epsilon=0.0)
+    assert rows[10][1] == "controller"
+    assert _moved(agent, weights)
+
+
+def test_about_one_child_in_ten_is_random_after_the_warm_up(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 10)
+    state = agent.pool._states[0][None]
+    sources = []
+    for _ in range(1000):
+        agent.act(state)
+        sources.append(agent.source)
+    assert set(sources) == {"controller", "epsilon"}
+    assert 0.07 < np.mean([source == "epsilon" for source in sources]) < 0.13
+
+
+def test_the_pool_keeps_the_state_before_the_child(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 3)
+    env = closed_form()
+    built = env.decoder.decode(env.decoder.code_to_action(np.stack(agent.pool._embeddings)))
+    np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], built[:2])
+
+
+@pytest.mark.parametrize("policy", ["logit_normal", "bernoulli", "deterministic"])
+def test_every_policy_raises_the_score_of_what_was_better(closed_form, tmp_path, policy):
+    agent, _, _ = _run(closed_form, tmp_path, 10, policy=policy)
+    pool = agent.pool
+    best, worst = int(np.argmax(pool._rewards)), int(np.argmin(pool._rewards))
+
+    def margin():
+        with torch.no_grad():
+            scores = agent.controller.score(np.stack(pool._states), np.stack(pool._embeddings))
+        return float(scores[best] - scores[worst])
+
+    before = margin()
+    for _ in range(20):
+        batch = pool.sample(10, np.random.default_rng(0))
+        loss = -(torch.from_numpy(batch.rewards).float() * agent.controller.score(*batch[:2])).mean()
+        agent._optimiser.zero_grad()
+        loss.backward()
+        agent._optimiser.step()
+    assert margin() > before
+
+
+def test_it_beats_random_search_where_better_actions_can_be_learned(closed_form, tmp_path):
+    learned = [
+        np.mean([float(row[2]) for row in _run(closed_form, tmp_path / str(seed), 100, seed)[2][-30:]])
+        for seed in range(3)
+    ]
+    assert min(learned) > 0.55  # uniform actions have the mean 0.5 with a deviation of 0.012 over 30
+
+
+def test_same_seed_same_search(closed_form, tmp_path):
+    first, second = (_run(closed_form, tmp_path / name, 15)[2] for name in ("a", "b"))
+    assert first == second
+    assert _run(closed_form, tmp_path / "c", 15, seed=1)[2] != first
+
+
+def test_it_searches_the_origin_space_as_well(closed_form, tmp_path):
+    _, _, rows = _run(closed_form, tmp_path, 12, decoder="identity")
+    assert len(rows) == 12
+
+
+def test_the_paper_recipe_is_the_papers_letter():
+    paper = ReinforceSettings.paper()
+    assert (paper.policy, paper.learning_rate) == ("bernoulli", 1e-5)
+    assert (paper.warmup, paper.epsilon, paper.samples) == (10, 0.1, 3)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from agents.reward_pool import RewardPool
+
+
+def _pool(rewards):
+    pool = RewardPool()
+    for i, reward in enumerate(rewards):
+        pool.add(np.full(60, i), np.full(20, i), reward)
+    return pool
+
+
+def test_rewards_are_normalised_over_the_whole_pool():
+    # mean 2, population deviation sqrt(2/3)
+    expected = np.array([-1, 0, 1]) / np.sqrt(2 / 3)
+    np.testing.assert_allclose(_pool([1.0, 2.0, 3.0]).normalised_rewards(), expected)
+
+
+def test_normalised_rewards_change_when_the_pool_grows():
+    pool = _pool([1.0, 2.0])
+    before = pool.normalised_rewards()[0]
+    pool.add(np.zeros(60), np.zeros(20), 100.0)
+    assert pool.normalised_rewards()[0] != before
+
+
+def test_equal_rewards_are_normalised_to_zero():
+    np.testing.assert_array_equal(_pool([0.5] * 4).normalised_rewards(), np.zeros(4))
+
+
+def test_sample_draws_distinct_entries_with_their_own_rewards():
+    pool = _pool([0.0, 1.0, 2.0, 3.0, 4.0])
+    batch = pool.sample(3, np.random.default_rng(0))
+    entries = batch.embeddings[:, 0].astype(int)
+    assert len(set(entries)) == 3
+    np.testing.assert_array_equal(batch.states[:, 0], entries)
+    np.testing.assert_allclose(batch.rewards, pool.normalised_rewards()[entries])
+
+
+def test_sample_reaches_every_entry():
+    pool, rng = _pool(np.arange(6.0)), np.random.default_rng(0)
+    seen = {int(i) for _ in range(50) for i in pool.sample(3, rng).embeddings[:, 0]}
+    assert seen == set(range(6))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_small_pool_gives_all_it_has(size):
+    assert len(_pool(range(size)).sample(3, np.random.default_rng(0)).rewards) == size

@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from agents.run_directory import RunDirectory
+
+OPTIONS = {"agent": "random", "seed": 0, "children": 3, "device": None}
+KEYWORDS = {"protocol": {"preset": "digits", "epochs": 2}}
+
+
+def _started(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, resume=False)
+    return run
+
+
+def test_starting_records_options_command_and_versions(tmp_path):
+    run = _started(tmp_path)
+    assert run.options() == OPTIONS
+    assert "torch" in json.loads((run.path / "versions.json").read_text())
+    assert (run.path / "command.txt").read_text().count("\n") == 1
+
+
+def test_the_environment_can_be_made_again(tmp_path):
+    env = _started(tmp_path).make_environment()
+    assert env.unwrapped.protocol.epochs == 2
+
+
+def test_a_second_start_needs_resume(tmp_path):
+    run = _started(tmp_path)
+    with pytest.raises(FileExistsError, match="--resume"):
+        run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, resume=False)
+
+
+def test_resuming_with_other_options_names_them(tmp_path):
+    run = _started(tmp_path)
+    with pytest.raises(ValueError, match="seed: 0, now 7"):
+        run.start(OPTIONS | {"seed": 7}, "NASES-Digits-v0", KEYWORDS, resume=True)
+    assert run.options() == OPTIONS
+
+
+def test_resuming_may_change_budget_and_device(tmp_path):
+    run = _started(tmp_path)
+    run.start(OPTIONS | {"children": 9, "device": "cpu"}, "NASES-Digits-v0", KEYWORDS, resume=True)
+    assert run.options()["children"] == 9
+
+
+def test_resuming_an_empty_folder_starts_it(tmp_path):
+    run = RunDirectory(tmp_path / "new")
+    run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, resume=True)
+    assert run.exists()
+
+
+def test_a_folder_without_a_search_says_so(tmp_path):
+    run = RunDirectory(tmp_path)
+    with pytest.raises(FileNotFoundError, match="holds no search"):
+        run.options()
+    with pytest.raises(FileNotFoundError, match="no journal"):
+        run.best()

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("stable_baselines3")
+
+import agents  # noqa: E402
+from agents.recorder import Recorder  # noqa: E402
+
+
+def _run(closed_form, folder, name, children, seed=0):
+    recorder = Recorder(closed_form(), folder, children, progress=False)
+    agent = agents.find(name)(recorder, seed)
+    before = {key: value.copy() for key, value in agent.state_dict().items()}
+    agent.run(recorder, children)
+    recorder.close()
+    moved = any(not np.array_equal(value, before[key]) for key, value in agent.state_dict().items())
+    return agent, moved, (folder / "children.csv").read_text().splitlines()[1:]
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c", "sac", "td3"])
+def test_it_learns_within_25_children_and_keeps_to_the_budget(closed_form, tmp_path, name):
+    agent, moved, rows = _run(closed_form, tmp_path, name, 25)
+    assert moved
+    assert len(rows) == 25
+    assert {row.split(",")[1] for row in rows} == {name}
+    assert agent.model.gamma == 0.0
+
+
+@pytest.mark.parametrize("name", ["ppo", "sac"])
+def test_same_seed_same_search(closed_form, tmp_path, name):
+    runs = [_run(closed_form, tmp_path / str(i), name, 15, seed)[2] for i, seed in enumerate((0, 0, 1))]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_its_actions_reach_the_borders_of_the_box(closed_form, tmp_path):
+    recorder = Recorder(closed_form(), tmp_path, 1, progress=False)
+    agent = agents.find("ppo")(recorder, 0)
+    actions = agent.act(recorder.observation_space.sample()[None].repeat(200, axis=0))
+    assert actions.min() >= 0 and actions.max() <= 1
+    assert actions.min() < 0.05 and actions.max() > 0.95
+
+
+def test_it_sees_observations_between_minus_one_and_one(closed_form, tmp_path):
+    recorder = Recorder(closed_form(), tmp_path, 1, progress=False)
+    model = agents.find("ppo")(recorder, 0).model
+    assert model.observation_space.low.min() == -1 and model.observation_space.high.max() == 1
+    assert model.action_space.low.min() == -1 and model.action_space.high.max() == 1

@@ -1,0 +1,319 @@
+"""The shipped autoencoder: what its card says, that uniform actions reach the whole space, and its errors."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from nases_env import embeddings
+from nases_env.embeddings import mlp
+from nases_env.search_spaces import MacroSpace
+
+SPACE = MacroSpace()
+SHIPPED = embeddings.PRETRAINED / "macro-autoencoder.safetensors"
+CALIBRATIONS = ("output", "none", "both")
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    return embeddings.make("autoencoder", SPACE)
+
+
+@pytest.fixture(scope="module")
+def origins():
+    return SPACE.sample(np.random.default_rng(12345), 10_000)
+
+
+@pytest.fixture(scope="module")
+def actions():
+    return np.random.default_rng(54321).uniform(size=(10_000, 20)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def decoded(autoencoder, actions):
+    return autoencoder.decode(actions)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The shipped files in a folder of their own, free to be damaged."""
+    for file in (SHIPPED, SHIPPED.with_suffix(".json")):
+        shutil.copy(file, tmp_path / file.name)
+    return tmp_path / SHIPPED.name
+
+
+def change_card(path, **changes):
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps({**json.loads(card.read_text()), **changes}))
+
+
+def operation_shares(origins):
+    """Shares of separable, convolution, max pool and average pool by the paper's thresholds, layer 1 included."""
+    kernel_types = origins[:, 2::4].ravel()
+    return np.bincount(np.searchsorted((7, 15, 22), kernel_types), minlength=4) / kernel_types.size
+
+
+def mean_links(origins):
+    return SPACE.discretise(origins)[:, 45:].sum(axis=1).mean()
+
+
+def test_shipped_weights_beat_the_papers_testing_loss_on_fresh_vectors(autoencoder, origins):
+    raw = autoencoder._decode_codes(autoencoder._encode_codes(origins))
+    loss = float(((raw - origins) ** 2).mean())
+    assert loss <= 46
+    assert loss == pytest.approx(autoencoder.card["test_loss"], rel=0.01)
+
+
+def test_card_names_the_sizes_and_the_recipe(autoencoder):
+    assert (autoencoder.action_size, autoencoder.origin_size) == (20, 60)
+    assert autoencoder.card["kind"] == "mlp"
+    assert autoencoder.card["recipe"]["embedding_size"] == 20
+
+
+def test_layers_are_those_of_the_paper(autoencoder):
+    simulator = [(*layer.weight.shape[::-1], layer.activation) for layer in autoencoder.simulator_layers]
+    decoder = [(*layer.weight.shape[::-1], layer.activation) for layer in autoencoder.decoder_layers]
+    assert simulator == [(60, 1000, "relu"), (1000, 500, "tanh"), (500, 100, "tanh"), (100, 20, "sigmoid")]
+    assert decoder == [(20, 100, "tanh"), (100, 500, "tanh"), (500, 1000, "relu"), (1000, 60, "linear")]
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+def test_decoded_vectors_are_float32_in_the_range(calibration, actions):
+    decoder = embeddings.make("autoencoder", SPACE, calibration)
+    inputs = np.concatenate([actions[:1000], np.round(actions[:1000]), np.zeros((1, 20)), np.ones((1, 20))])
+    decoded = decoder.decode(inputs)
+    assert decoded.dtype == np.float32
+    assert decoded.shape == (2002, 60)
+    assert decoded.min() >= 0
+    assert decoded.max() <= 30
+    SPACE.check_origins(decoded)
+
+
+def test_rows_are_decoded_independently(autoencoder, actions, decoded):
+    np.testing.assert_allclose(autoencoder.decode(actions[3:4]), decoded[3:4], atol=1e-3)
+
+
+def test_uniform_actions_choose_each_operation_as_often_as_uniform_vectors_do(decoded):
+    np.testing.assert_allclose(operation_shares(decoded), np.array([7, 8, 7, 8]) / 30, atol=0.01)
+
+
+def test_uniform_actions_give_as_many_links_as_uniform_vectors_do(decoded, origins):
+    # 105 pairs, each linked with probability 1 − 0.9² = 0.19: 19.95.
+    assert mean_links(origins) == pytest.approx(19.95, abs=0.3)
+    assert mean_links(decoded) == pytest.approx(20, abs=1)
+
+
+def test_ten_thousand_actions_are_ten_thousand_architectures(decoded):
+    assert len(np.unique(SPACE.discretise(decoded), axis=0)) == 10_000
+
+
+def test_every_number_is_uniform_after_calibration(decoded):
+    quantiles = np.quantile(decoded, np.linspace(0.1, 0.9, 9), axis=0)
+    np.testing.assert_allclose(quantiles, np.linspace(3, 27, 9)[:, None].repeat(60, axis=1), atol=0.75)
+
+
+def test_without_calibration_the_decoder_is_the_bare_network(actions):
+    decoder = embeddings.make("autoencoder", SPACE, "none")
+    raw = mlp.forward(decoder.decoder_layers, actions[:500])
+    assert raw.max() > 30  # it overshoots, so clipping is seen
+    assert np.array_equal(decoder.decode(actions[:500]), np.clip(raw, 0, 30))
+    assert np.array_equal(decoder.action_to_code(actions[:5]), actions[:5])
+
+
+def test_output_calibration_maps_the_bare_networks_numbers_only(autoencoder, actions):
+    bare = embeddings.make("autoencoder", SPACE, "none")
+    assert np.array_equal(autoencoder.action_to_code(actions[:5]), actions[:5])
+    assert np.array_equal(autoencoder.code_to_action(actions[:5]), actions[:5])
+    raw, calibrated = bare._decode_codes(actions), autoencoder.decode(actions)
+    order = np.argsort(raw, axis=0, kind="stable")
+    assert (np.diff(np.take_along_axis(calibrated, order, axis=0), axis=0) >= 0).all()
+    assert np.abs(calibrated - np.clip(raw, 0, 30)).mean() > 0.5
+
+
+def test_both_calibration_spreads_the_encoders_codes_over_the_cube(origins):
+    decoder = embeddings.make("autoencoder", SPACE, "both")
+    codes = decoder._encode_codes(origins)
+    actions = decoder.code_to_action(codes)
+    quantiles = np.quantile(actions, [0.1, 0.5, 0.9], axis=0)
+    np.testing.assert_allclose(quantiles, np.array([[0.1], [0.5], [0.9]]).repeat(20, axis=1), atol=0.03)
+    # What lies beyond the fitted sample comes back as its end.
+    seen = np.clip(codes, decoder.action_to_code(np.zeros((1, 20))), decoder.action_to_code(np.ones((1, 20))))
+    np.testing.assert_allclose(decoder.action_to_code(actions), seen, atol=1e-3)
+
+
+def test_both_calibration_covers_the_space_too(actions):
+    decoded = embeddings.make("autoencoder", SPACE, "both").decode(actions)
+    np.testing.assert_allclose(operation_shares(decoded), np.array([7, 8, 7, 8]) / 30, atol=0.01)
+    assert mean_links(decoded) == pytest.approx(20, abs=1)
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+def test_decoding_an_encoded_vector_comes_much_nearer_than_chance(calibration, origins):
+    decoder = embeddings.make("autoencoder", SPACE, calibration)
+    some = origins[:3000]
+    encoded = decoder.encode(some)
+    assert (encoded.dtype, encoded.shape) == (np.float32, (3000, 20))
+    assert encoded.min() >= 0
+    assert encoded.max() <= 1
+    back = decoder.decode(encoded)
+    # Predicting the mean costs 75, another uniform vector 150.
+    assert ((back - some) ** 2).mean() < 37.5
+    assert ((back - some[::-1]) ** 2).mean() > 120
+
+
+def test_encoding_a_decoded_action_brings_it_back(autoencoder, actions, decoded):
+    # A uniform guess would be 1/6 away in the mean square.
+    assert ((autoencoder.encode(decoded[:3000]) - actions[:3000]) ** 2).mean() < 0.02
+
+
+def test_simulator_gives_the_logits_of_the_codes(autoencoder, origins):
+    logits = autoencoder.simulator()(torch.from_numpy(origins[:200]))
+    codes = mlp.forward(autoencoder.simulator_layers, origins[:200])
+    assert logits.shape == (200, 20)
+    np.testing.assert_allclose(torch.sigmoid(logits).detach().numpy(), codes, atol=1e-5)
+
+
+def test_simulator_is_a_trainable_copy(autoencoder, origins):
+    before = mlp.forward(autoencoder.simulator_layers, origins[:10])
+    simulator = autoencoder.simulator()
+    parameters = list(simulator.parameters())
+    assert sum(p.numel() for p in parameters) == 61 * 1000 + 1001 * 500 + 501 * 100 + 101 * 20
+    with torch.no_grad():
+        for parameter in parameters:
+            assert parameter.requires_grad
+            parameter.add_(1.0)
+    assert np.array_equal(mlp.forward(autoencoder.simulator_layers, origins[:10]), before)
+    assert not torch.equal(next(autoencoder.simulator().parameters()), parameters[0])
+
+
+def test_simulator_leaves_the_global_random_state_alone(autoencoder):
+    before = torch.get_rng_state()
+    autoencoder.simulator()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_making_and_decoding_need_no_torch():
+    code = """
+import sys
+import numpy as np
+from nases_env import embeddings
+from nases_env.search_spaces import MacroSpace
+decoder = embeddings.make("autoencoder", MacroSpace())
+assert "_tensors" not in vars(decoder), "weights were read before they were used"
+decoder.encode(decoder.decode(np.zeros((2, decoder.action_size))))
+print(sorted(name for name in ("torch", "sklearn", "torchvision") if name in sys.modules))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_copy_decodes_like_the_shipped_file(copy, actions, decoded):
+    assert np.array_equal(embeddings.make(str(copy), SPACE).decode(actions), decoded)
+
+
+def test_missing_weights_name_the_file_and_the_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is missing.*scripts/pretrain\.py"):
+        embeddings.make(str(tmp_path / "mine.safetensors"), SPACE)
+
+
+def test_missing_card_names_the_card(copy):
+    copy.with_suffix(".json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"macro-autoencoder\.json is missing.*scripts/pretrain\.py"):
+        embeddings.make(str(copy), SPACE)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all", "truncated"])
+def test_damaged_weights_say_so(copy, content, actions):
+    copy.write_bytes(copy.read_bytes()[:-1000] if content == "truncated" else content)
+    decoder = embeddings.make(str(copy), SPACE)
+    with pytest.raises(ValueError, match=r"macro-autoencoder\.safetensors is damaged.*scripts/pretrain\.py"):
+        decoder.decode(actions[:1])
+
+
+def test_weights_of_another_size_than_the_card_says_are_refused(copy):
+    change_card(copy, embedding_size=10)
+    decoder = embeddings.make(str(copy), SPACE)
+    assert decoder.action_size == 10
+    with pytest.raises(ValueError, match=r"layer 0 of the decoder has weights \(100, 20\).*card asks for \(100, 10\)"):
+        decoder.decode(np.zeros((1, 10)))
+
+
+def test_weights_for_vectors_of_another_size_are_refused(copy):
+    change_card(copy, origin_size=40)
+    with pytest.raises(ValueError, match="decodes 40 numbers; the macro space has 60"):
+        embeddings.make(str(copy), SPACE)
+
+
+@pytest.mark.parametrize("name", ["lstm-of-another-day", "", "weights.pt"])
+def test_unknown_decoder_is_refused_with_the_known_ones(name):
+    with pytest.raises(ValueError, match="there is no decoder.*autoencoder.*pca.*random.*identity.*safetensors"):
+        embeddings.make(name, SPACE)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "pca", "identity"])
+def test_unknown_calibration_is_refused_whatever_the_decoder(name):
+    with pytest.raises(ValueError, match="there is no calibration 'input'"):
+        embeddings.make(name, SPACE, "input")
+
+
+def test_activations_by_hand():
+    x = np.array([[-2.0, 0.0, 1.0]])
+    expected = {
+        "relu": [0, 0, 1],
+        "tanh": [-0.96402758, 0, 0.76159416],
+        "sigmoid": [0.11920292, 0.5, 0.73105858],
+        "linear": [-2, 0, 1],
+    }
+    for name, values in expected.items():
+        identity = mlp.Dense(np.eye(3, dtype=np.float32), np.zeros(3, dtype=np.float32), name)
+        np.testing.assert_allclose(mlp.forward([identity], x), [values], atol=1e-6)
+
+
+def test_forward_is_weights_times_input_plus_bias():
+    first = mlp.Dense(
+        np.array([[1, 2], [3, -4], [0, 1]], dtype=np.float32), np.array([1, 0, -5], dtype=np.float32), "relu"
+    )
+    second = mlp.Dense(np.array([[1, 10, 100]], dtype=np.float32), np.array([0.5], dtype=np.float32), "linear")
+    # (1, 1): 1+2+1 = 4, max(3−4, 0) = 0, max(1−5, 0) = 0; (2, 0): 3, 6, 0.
+    assert mlp.forward([first, second], np.array([[1, 1], [2, 0]])).tolist() == [[4.5], [63.5]]
+
+
+@pytest.fixture
+def layers():
+    return mlp.fresh_layers([(6, 9, "tanh"), (9, 4, "linear")], np.random.default_rng(0))
+
+
+def test_fresh_layers_are_uniform_in_one_over_the_root_of_the_inputs():
+    (layer,) = mlp.fresh_layers([(100, 400, "relu")], np.random.default_rng(0))
+    for part in (layer.weight, layer.bias):
+        assert part.dtype == np.float32
+        assert 0.098 < np.abs(part).max() <= 0.1
+    assert layer.weight.std() == pytest.approx(0.1 / np.sqrt(3), rel=0.01)
+
+
+def test_scaled_input_takes_raw_numbers(layers):
+    x = np.random.default_rng(1).uniform(0, 30, (50, 6))
+    scaled = mlp.scale_input(layers, 15.0, 8.66)
+    np.testing.assert_allclose(mlp.forward(scaled, x), mlp.forward(layers, (x - 15.0) / 8.66), atol=1e-5)
+
+
+def test_scaled_output_gives_raw_numbers(layers):
+    x = np.random.default_rng(1).normal(size=(50, 6))
+    scaled = mlp.scale_output(layers, 15.0, 8.66)
+    np.testing.assert_allclose(mlp.forward(scaled, x), mlp.forward(layers, x) * 8.66 + 15.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "linear"])
+def test_module_computes_what_the_layers_compute(activation):
+    layers = mlp.fresh_layers([(6, 9, activation), (9, 4, activation)], np.random.default_rng(0))
+    module = mlp.to_module(layers)
+    x = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)
+    np.testing.assert_allclose(module(torch.from_numpy(x)).detach().numpy(), mlp.forward(layers, x), atol=1e-6)
+    for layer, back in zip(layers, mlp.from_module(module, [activation] * 2), strict=True):
+        assert np.array_equal(layer.weight, back.weight)
+        assert np.array_equal(layer.bias, back.bias)
+        assert layer.activation == back.activation

@@ -1,0 +1,44 @@
+"""Rewards by hand."""
+
+import pytest
+
+from nases_env import rewards
+from nases_env.evaluators import Evaluation
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "reward"),
+    [
+        (1.0, 0.9, 0.512),  # (1.8 − 1)³ = 0.8³
+        (0.5, 0.5, 0.125),
+        (0.8, 0.4, 0.0),
+        (0.75, 0.25, -0.015625),  # (−1/4)³
+        (1.0, 0.0, -1.0),
+        (0.0, 1.0, 8.0),
+    ],
+)
+def test_eq1_is_the_cube_of_twice_validation_less_training_accuracy(train, validation, reward):
+    evaluation = Evaluation(train_accuracy=train, validation_accuracy=validation)
+    assert rewards.make("eq1")(evaluation) == pytest.approx(reward, abs=1e-12)
+
+
+def test_validation_reward_is_the_validation_accuracy():
+    assert rewards.make("validation")(Evaluation(train_accuracy=0.9, validation_accuracy=0.7)) == 0.7
+
+
+@pytest.mark.parametrize("name", sorted(rewards.REWARDS))
+@pytest.mark.parametrize("failure", ["nan", "out_of_memory", "too_many_parameters", "too_many_flops"])
+def test_failed_child_gets_the_lowest_reward(name, failure):
+    # The accuracies would give 1 if the failure were overlooked.
+    evaluation = Evaluation(train_accuracy=1.0, validation_accuracy=1.0, failure=failure)
+    assert rewards.make(name)(evaluation) == -1.0
+
+
+def test_a_child_that_learns_nothing_is_better_than_a_failed_one():
+    evaluation = Evaluation(train_accuracy=0.1, validation_accuracy=0.1)
+    assert rewards.make("eq1")(evaluation) == pytest.approx(0.001)
+
+
+def test_unknown_reward_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'speed'.*eq1.*validation"):
+        rewards.make("speed")
