@@ -10,6 +10,7 @@ import dataclasses
 import fcntl
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -109,7 +110,10 @@ class JournalLedger(Ledger):
             raise BlockingIOError(f"another process writes to {self.path}; wait for it or use another file") from error
         heal(self.path)
         storage = _storage(self.path)
-        self._study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True)
+        # Not create_study(load_if_exists=True), which writes a line whenever a file is opened.
+        started = STUDY in optuna.get_all_study_names(storage)
+        open_study = optuna.load_study if started else partial(optuna.create_study, direction="maximize")
+        self._study = open_study(storage=storage, study_name=STUDY)
         self._recorded = self._study.get_trials(deepcopy=False)
         for trial in self._recorded:
             identity, evaluation = _evaluation(trial)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from nases_env import rewards, search_spaces
-from nases_env.children.protocol import resolve
+from nases_env.children.protocol import parse_overrides, resolve
 from nases_env.evaluators.in_process import InProcessEvaluator
 
 
@@ -31,8 +31,8 @@ class Options:
     """Folder of CIFAR-10."""
     protocol: str = "digits"
     """Protocol preset."""
-    overrides: dict[str, int | float | str] = field(default_factory=dict)
-    """Protocol fields to override: --overrides epochs 2 width 0.25."""
+    overrides: tuple[str, ...] = ()
+    """Protocol fields to change: --overrides epochs=2 width=0.25."""
     rules: str = "paper"
     """Rules of the macro space."""
     children: int = 30
@@ -49,7 +49,7 @@ def evaluate(options: Options, child: int, seed: int) -> dict[str, float | str]:
     """Train one child with one seed."""
     space = search_spaces.make(rules=options.rules)
     row = space.discretise(space.sample(np.random.default_rng(0), options.children))[child]
-    protocol = resolve({"preset": options.protocol, **options.overrides})
+    protocol = resolve({"preset": options.protocol, **parse_overrides(options.overrides)})
     evaluator = InProcessEvaluator(options.dataset, options.data_dir, protocol, "cpu")
     (_, found), *_ = evaluator.evaluate([space.architecture(row)], [seed])
     return {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -23,6 +23,7 @@ import agents
 from agents.recorder import Recorder
 from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
+from nases_env.children.protocol import parse_overrides
 from nases_env.ledger import LedgerMismatchError
 
 ENVIRONMENT = (
@@ -63,8 +64,8 @@ class Options:
     """Folder of CIFAR-10."""
     protocol: str | None = None
     """How children are trained: v1-search, digits or cifar10-mini."""
-    overrides: dict[str, int | float | str] = field(default_factory=dict)
-    """Protocol fields to change: --overrides epochs 2 width 0.25."""
+    overrides: tuple[str, ...] = ()
+    """Protocol fields to change: --overrides epochs=2 width=0.25."""
     space: str | None = None
     """Search space: macro."""
     rules: str | None = None
@@ -87,7 +88,7 @@ class Options:
         keywords = {name: getattr(self, name) for name in ENVIRONMENT if getattr(self, name) is not None}
         if self.overrides:
             registered = gym.spec(self.env_id).kwargs.get("protocol", "digits")
-            keywords["protocol"] = {"preset": self.protocol or registered, **self.overrides}
+            keywords["protocol"] = {"preset": self.protocol or registered, **parse_overrides(self.overrides)}
         return keywords
 
 
@@ -96,7 +97,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     options = tyro.cli(Options, args=arguments)
     if options.resume and options.run_dir and RunDirectory(options.run_dir).exists():
         stored = RunDirectory(options.run_dir).options()
-        stored |= {"reinforce": ReinforceSettings(**stored["reinforce"]), "reuse": tuple(stored["reuse"])}
+        stored |= {name: tuple(stored[name]) for name in ("overrides", "reuse")}
+        stored["reinforce"] = ReinforceSettings(**stored["reinforce"])
         return tyro.cli(Options, args=arguments, default=Options(**stored))
     if options.recipe == "paper":
         return tyro.cli(Options, args=arguments, default=Options(reinforce=ReinforceSettings.paper()))
@@ -151,7 +153,7 @@ def _agent_settings(options: Options) -> ReinforceSettings | None:
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     """One level, without what was left to its default."""
     nested = {f"reinforce.{name}": value for name, value in settings["reinforce"].items()}
-    flat = {name: value for name, value in settings.items() if name != "reinforce" and value not in (None, {}, ())}
+    flat = {name: value for name, value in settings.items() if name != "reinforce" and value not in (None, ())}
     return flat | (nested if settings["agent"] == "reinforce" else {})
 
 

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from agents.run_directory import FoundChild, RunDirectory
 from nases_env.children import build, datasets
-from nases_env.children.protocol import Protocol, resolve
+from nases_env.children.protocol import Protocol, parse_overrides, resolve
 from nases_env.children.training import Diverged, Trainer, cpu_threads, resolve_device
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture
@@ -47,8 +47,8 @@ class Options:
     """Filters added to every layer (Table 2: 0, 100, 150); None: the protocol's."""
     cutout: int | None = None
     """Side of the square cut out of training images; None: the protocol's."""
-    overrides: dict[str, int | float | str] = field(default_factory=dict)
-    """Other protocol fields to change: --overrides width 1.0 batch_size 128."""
+    overrides: tuple[str, ...] = ()
+    """Other protocol fields to change: --overrides width=1.0 batch_size=128."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
     device: str = "auto"
@@ -59,7 +59,7 @@ class Options:
     def fields(self) -> dict[str, Any]:
         """Protocol fields that the options change."""
         named = {"epochs": self.epochs, "added_filters": self.add_filters, "cutout": self.cutout}
-        return {name: value for name, value in named.items() if value is not None} | self.overrides
+        return {name: value for name, value in named.items() if value is not None} | parse_overrides(self.overrides)
 
 
 class FinalTraining:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -130,6 +131,24 @@ PRESETS: dict[str, Protocol] = {
         dataclasses.replace(_MINI, name="cifar10-mini-final", epochs=10, **_FINAL),
     )
 }
+
+
+def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
+    """Fields to override from a command line's `field=value`; values are JSON, or else taken as words.
+
+    Raises:
+        ValueError: If there is no `=`.
+    """
+    overrides = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise ValueError(f"{text!r} overrides nothing; expected field=value, for example epochs=2")
+        try:
+            overrides[name] = json.loads(value)
+        except ValueError:
+            overrides[name] = value
+    return overrides
 
 
 def resolve(protocol: str | Mapping[str, Any] | Protocol) -> Protocol:

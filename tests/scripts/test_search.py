@@ -1,0 +1,171 @@
+import csv
+import json
+import signal
+import time
+
+import pytest
+
+from nases_env.ledger import read_trials
+from tests.scripts.conftest import TINY
+
+
+def _children(folder, without=("seconds",)):
+    with (folder / "children.csv").open() as file:
+        return [{name: value for name, value in row.items() if name not in without} for row in csv.DictReader(file)]
+
+
+def _arguments(folder, agent="reinforce", children=14):
+    return [
+        *("--run-dir", folder, "--agent", agent, "--children", children, "--seed", 3, "--device", "cpu"),
+        *("--overrides", *TINY),
+    ]
+
+
+def _wait_for_trials(folder, process, count):
+    """Until the journal has so many finished lines of trials, or the process ended."""
+    journal = folder / "journal.log"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if journal.is_file() and journal.read_bytes().count(b'"evaluation"') >= count:
+            return
+        time.sleep(0.02)  # polling another process
+    assert process.poll() is None, "the search ended before it could be killed"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    import subprocess
+
+    from tests.scripts.conftest import _command
+
+    folder = tmp_path_factory.mktemp("search") / "run"
+    done = subprocess.run(_command("search.py", *_arguments(folder)), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_a_search_prints_where_everything_is_and_writes_it(uninterrupted):
+    folder, output = uninterrupted
+    for name in ("children.csv", "best.png", "tensorboard"):
+        assert str(folder / name) in output
+        assert (folder / name).exists()
+    for name in ("settings.json", "command.txt", "versions.json", "journal.log", "controller.safetensors", "best.json"):
+        assert (folder / name).is_file()
+    best = max(_children(folder), key=lambda row: float(row["reward"]))
+    assert f"best child: number {best['step']} of 14" in output
+
+
+def test_the_journal_and_the_table_tell_the_same(uninterrupted):
+    folder, _ = uninterrupted
+    trials = read_trials(folder / "journal.log")
+    rows = _children(folder)
+    assert [trial.value for trial in trials] == [float(row["reward"]) for row in rows]
+    assert [row["source"] for row in rows[:10]] == ["warmup"] * 10
+    evaluation = trials[0].user_attrs["evaluation"]
+    assert evaluation["architecture"] == rows[0]["architecture_key"]
+    assert len(evaluation["epochs"]) == 1 and evaluation["seconds"] > 0
+
+
+def test_kills_at_any_moment_change_nothing(uninterrupted, start, run, tmp_path):
+    folder = tmp_path / "killed"
+    for trials in (0, 4, 11):
+        process = start("search.py", *_arguments(folder), "--resume")
+        _wait_for_trials(folder, process, trials)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = (folder / "journal.log").read_bytes() if (folder / "journal.log").exists() else b""
+        if trials:
+            with (folder / "journal.log").open("ab") as file:
+                file.write(before.splitlines()[-1][:100])  # a torn line
+    done = run("search.py", "--run-dir", folder, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert _children(folder) == _children(uninterrupted[0])
+    whole = before[: before.rfind(b"\n") + 1]
+    after = (folder / "journal.log").read_bytes()
+    assert after.startswith(whole), "the journal keeps what it had"
+    assert [trial.number for trial in read_trials(folder / "journal.log")] == list(range(14))
+
+
+def test_a_finished_search_replays_without_training(uninterrupted, run):
+    folder, _ = uninterrupted
+    journal, rows = (folder / "journal.log").read_bytes(), _children(folder, without=())
+    done = run("search.py", "--run-dir", folder, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "journal.log").read_bytes() == journal
+    assert _children(folder, without=()) == rows
+
+
+def test_another_search_reuses_what_this_one_paid_for(uninterrupted, run, tmp_path):
+    folder = tmp_path / "reusing"
+    done = run("search.py", *_arguments(folder), "--reuse", uninterrupted[0] / "journal.log")
+    assert done.returncode == 0, done.stderr
+    assert _children(folder) == _children(uninterrupted[0])
+    with (folder / "children.csv").open() as file:
+        assert {float(row["seconds"]) for row in csv.DictReader(file)} == {0.0}
+
+
+def test_ctrl_c_ends_cleanly_and_can_be_resumed(start, run, tmp_path):
+    folder = tmp_path / "interrupted"
+    process = start("search.py", *_arguments(folder, "random", 200))
+    _wait_for_trials(folder, process, 2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    output = (tmp_path / "log0").read_text()
+    assert "interrupted after" in output and "Traceback" not in output
+    rows = _children(folder)
+    assert (folder / "best.png").is_file() and rows
+    done = run("search.py", "--run-dir", folder, "--resume", "--children", len(rows) + 1)
+    assert done.returncode == 0, done.stderr
+    assert _children(folder)[: len(rows)] == rows
+
+
+@pytest.mark.parametrize("agent", ["ppo", "sac"])
+def test_stable_baselines3_agents_search_and_replay(run, tmp_path, agent):
+    pytest.importorskip("stable_baselines3")
+    folder = tmp_path / agent
+    assert run("search.py", *_arguments(folder, agent, 12)).returncode == 0
+    rows = _children(folder)
+    done = run("search.py", "--run-dir", folder, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert len(rows) == 12 and _children(folder) == rows
+
+
+def test_help_lists_every_option_with_a_sentence(run):
+    done = run("search.py", "--help")
+    assert done.returncode == 0
+    for option in ("--env-id", "--agent", "--children", "--protocol", "--resume", "--reinforce.epsilon", "--recipe"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--protocol", "digit"], "there is no protocol preset 'digit'"),
+        (["--overrides", "epoch=3"], "a protocol has no fields ['epoch']"),
+        (["--decoder", "vae"], "there is no decoder 'vae'"),
+        (["--env-id", "NASES-v9"], "`v9`"),
+        (["--env-id", "NASES-v0", "--dataset", "imagefolder:/nowhere"], "/nowhere/train"),
+    ],
+)
+def test_wrong_options_say_what_to_do(run, tmp_path, arguments, words):
+    done = run("search.py", "--run-dir", tmp_path / "run", "--children", 1, *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_used_folder_is_not_overwritten(uninterrupted, run):
+    folder, _ = uninterrupted
+    before = json.loads((folder / "settings.json").read_text())
+    done = run("search.py", *_arguments(folder))
+    assert done.returncode == 2 and "--resume" in done.stderr
+    done = run("search.py", "--run-dir", folder, "--resume", "--seed", 4)
+    assert done.returncode == 2 and "seed: 3, now 4" in done.stderr
+    assert json.loads((folder / "settings.json").read_text()) == before
+
+
+def test_the_paper_recipe_changes_defaults_but_not_what_is_given(run, tmp_path):
+    folder = tmp_path / "run"
+    done = run("search.py", *_arguments(folder, children=1), "--recipe", "paper", "--reinforce.epsilon", 0.5)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((folder / "settings.json").read_text())["options"]["reinforce"]
+    assert (stored["policy"], stored["learning_rate"], stored["epsilon"]) == ("bernoulli", 1e-5, 0.5)

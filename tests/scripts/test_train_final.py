@@ -1,0 +1,93 @@
+import json
+import signal
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from nases_env.children import build
+from nases_env.children.protocol import resolve
+from nases_env.search_spaces import MacroArchitecture
+from tests.scripts.conftest import TINY
+
+FAST = ["--device", "cpu", "--epochs", "4"]
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    import subprocess
+
+    from tests.scripts.conftest import _command
+
+    folder = tmp_path_factory.mktemp("final") / "run"
+    arguments = ["--run-dir", folder, "--agent", "random", "--children", 3, "--device", "cpu", "--overrides", *TINY]
+    subprocess.run(_command("search.py", *arguments), check=True, capture_output=True, timeout=300)
+    return folder
+
+
+def _metrics(folder):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    return {name: value for name, value in metrics.items() if name != "seconds"}
+
+
+def test_the_best_child_is_retrained_and_tested(search, run, tmp_path):
+    done = run("train_final.py", "--run", search, "--out", tmp_path / "final", *FAST)
+    assert done.returncode == 0, done.stderr
+    metrics = _metrics(tmp_path / "final")
+    best = MacroArchitecture.from_json((search / "best.json").read_text())
+    assert metrics["architecture"] == json.loads(best.to_json())
+    assert metrics["epochs"] == 4 and metrics["protocol"]["name"] == "digits-final"
+    assert metrics["test_accuracy"] > 0.5
+    weights = load_file(tmp_path / "final" / "model.safetensors")
+    model = build.skeleton(best, resolve("digits-final"), 1, 10).to_empty(device="cpu")
+    model.load_state_dict(weights)
+    assert len((tmp_path / "final" / "curve.csv").read_text().splitlines()) == 5
+
+
+def test_a_kill_changes_nothing(search, start, run, tmp_path):
+    arguments = ["--run", search, "--device", "cpu", "--epochs", "12", "--out"]
+    assert run("train_final.py", *arguments, tmp_path / "whole").returncode == 0
+    process = start("train_final.py", *arguments, tmp_path / "killed")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)  # polling another process
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "metrics.json").exists(), "it ended before it could be killed"
+    done = run("train_final.py", *arguments, tmp_path / "killed")
+    assert done.returncode == 0, done.stderr
+    assert _metrics(tmp_path / "killed") == _metrics(tmp_path / "whole")
+    whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(whole[name].equal(killed[name]) for name in whole)
+
+
+def test_a_finished_training_does_not_open_the_test_set_again(search, run, tmp_path):
+    arguments = ["--run", search, "--out", tmp_path / "final", "--epochs", "1", "--device", "cpu"]
+    run("train_final.py", *arguments)
+    before = (tmp_path / "final" / "metrics.json").read_bytes()
+    done = run("train_final.py", *arguments)
+    assert "was tested" in done.stdout
+    assert (tmp_path / "final" / "metrics.json").read_bytes() == before
+
+
+def test_more_filters_and_cutout_reach_the_child(search, run, tmp_path):
+    done = run("train_final.py", "--run", search, "--out", tmp_path / "wide", "--epochs", "1", "--device", "cpu",
+               "--add-filters", "100", "--cutout", "4")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    metrics = _metrics(tmp_path / "wide")
+    assert (metrics["protocol"]["added_filters"], metrics["protocol"]["cutout"]) == (100, 4)
+    best = MacroArchitecture.from_json((search / "best.json").read_text())
+    plain = build.count_parameters(build.skeleton(best, resolve("digits-final"), 1, 10))
+    assert metrics["parameters"] > plain
+
+
+def test_a_folder_of_another_training_is_refused(search, run, tmp_path):
+    arguments = ["--run", search, "--out", tmp_path / "final", "--epochs", "1", "--device", "cpu"]
+    run("train_final.py", *arguments)
+    done = run("train_final.py", *arguments, "--seed", "1")
+    assert done.returncode == 2 and "another child, protocol or seed" in done.stderr
+
+
+def test_a_folder_without_a_search_says_so(run, tmp_path):
+    done = run("train_final.py", "--run", tmp_path)
+    assert done.returncode == 2 and "holds no search" in done.stderr and "Traceback" not in done.stderr
