@@ -54,20 +54,28 @@ class RunDirectory:
         environment = self._read()["environment"]
         return gym.make(environment["id"], **environment["keywords"])
 
-    def start(self, options: dict[str, Any], env_id: str, keywords: dict[str, Any], resume: bool) -> None:
+    def start(
+        self,
+        options: dict[str, Any],
+        env_id: str,
+        keywords: dict[str, Any],
+        protocol: dict[str, Any],
+        resume: bool,
+    ) -> None:
         """Write settings, command and versions, or check that a search here can go on with these options.
 
         Args:
             options: The command line's options, JSON types.
             env_id: Id of the environment.
             keywords: Its keywords.
+            protocol: Every field of the protocol that they stand for, for the record.
             resume: Whether a search that was started here may go on.
 
         Raises:
             FileExistsError: If a search was started here and resume is False.
             ValueError: If it was started with other options.
         """
-        environment = {"id": env_id, "keywords": keywords}
+        environment = {"id": env_id, "keywords": keywords, "protocol": protocol}
         settings = json.loads(json.dumps({"options": options, "environment": environment}))
         if self.exists():
             if not resume:

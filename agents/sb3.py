@@ -20,7 +20,7 @@ try:
     from stable_baselines3.common.vec_env import DummyVecEnv
 except ImportError as error:
     raise ImportError(
-        "this agent needs stable-baselines3, which is not installed; pip install 'nases-env[sb3]'"
+        "this agent needs stable-baselines3, which is not installed; pip install 'stable-baselines3>=2.9'"
     ) from error
 
 _OFF_POLICY: dict[str, Any] = {"learning_starts": 10, "batch_size": 32, "train_freq": 1, "gradient_steps": 4}

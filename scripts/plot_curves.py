@@ -48,7 +48,7 @@ def draw(axes: Axes, agent: str, colour: str, searches: list[np.ndarray]) -> Non
 
 def main(options: Options) -> int:
     """Read, draw, print; returns the exit status."""
-    searches = defaultdict(list)
+    searches: dict[str, list[np.ndarray]] = defaultdict(list)
     try:
         for run in options.runs:
             recorded = RunDirectory(run).options()
@@ -64,8 +64,8 @@ def main(options: Options) -> int:
     figure = Figure(figsize=(9, 5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for index, (agent, rewards) in enumerate(sorted(searches.items())):
-        draw(axes, agent, f"C{index}", rewards)
+    for index, agent in enumerate(sorted(searches)):
+        draw(axes, agent, f"C{index}", searches[agent])
     axes.set(xlabel="children", ylabel="reward")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -116,8 +116,8 @@ def main(options: Options) -> int:
         agent_class = agents.find(options.agent)
         keywords = {**agent_class.env_kwargs, **options.environment()}
         # Made without a journal first, so that a wrong option leaves no folder behind.
-        gym.make(options.env_id, **keywords).close()
-        run.start(settings, options.env_id, keywords, options.resume)
+        protocol = dataclasses.asdict(gym.make(options.env_id, **keywords).get_wrapper_attr("protocol"))
+        run.start(settings, options.env_id, keywords, protocol, options.resume)
         env = gym.make(
             options.env_id,
             max_episode_steps=options.children,

@@ -5,12 +5,13 @@ import pytest
 from agents.run_directory import RunDirectory
 
 OPTIONS = {"agent": "random", "seed": 0, "children": 3, "device": None}
+PROTOCOL = {"epochs": 2}
 KEYWORDS = {"protocol": {"preset": "digits", "epochs": 2}}
 
 
 def _started(tmp_path):
     run = RunDirectory(tmp_path / "run")
-    run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, resume=False)
+    run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=False)
     return run
 
 
@@ -29,25 +30,25 @@ def test_the_environment_can_be_made_again(tmp_path):
 def test_a_second_start_needs_resume(tmp_path):
     run = _started(tmp_path)
     with pytest.raises(FileExistsError, match="--resume"):
-        run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, resume=False)
+        run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=False)
 
 
 def test_resuming_with_other_options_names_them(tmp_path):
     run = _started(tmp_path)
     with pytest.raises(ValueError, match="seed: 0, now 7"):
-        run.start(OPTIONS | {"seed": 7}, "NASES-Digits-v0", KEYWORDS, resume=True)
+        run.start(OPTIONS | {"seed": 7}, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=True)
     assert run.options() == OPTIONS
 
 
 def test_resuming_may_change_budget_and_device(tmp_path):
     run = _started(tmp_path)
-    run.start(OPTIONS | {"children": 9, "device": "cpu"}, "NASES-Digits-v0", KEYWORDS, resume=True)
+    run.start(OPTIONS | {"children": 9, "device": "cpu"}, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=True)
     assert run.options()["children"] == 9
 
 
 def test_resuming_an_empty_folder_starts_it(tmp_path):
     run = RunDirectory(tmp_path / "new")
-    run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, resume=True)
+    run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=True)
     assert run.exists()
 
 
