@@ -47,7 +47,7 @@ class Trainer:
             nesterov=protocol.momentum > 0,
             fused=self.device.type == "cuda",
         )
-        self._steps_per_epoch = math.ceil(len(data.labels) / protocol.batch_size)
+        self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
 
     def train_epoch(self) -> tuple[float, float]:
         """One pass over the training images.
@@ -64,7 +64,7 @@ class Trainer:
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.model.train()
-        for step, batch in enumerate(order.split(protocol.batch_size)):
+        for step, batch in enumerate(order.split(self._batch_sizes)):
             images = augmentation.crop_and_flip(self._images[batch], size, protocol.flip, self._generator)
             if protocol.cutout:
                 images = augmentation.cutout(images, protocol.cutout, self._generator)
@@ -124,14 +124,28 @@ class Trainer:
     def _learning_rate(self, step: int) -> float:
         """Cosine from the first step of the run to its last."""
         protocol = self.protocol
-        last = max(1, protocol.epochs * self._steps_per_epoch - 1)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (self.epoch * self._steps_per_epoch + step) / last)))
+        steps = len(self._batch_sizes)
+        last = max(1, protocol.epochs * steps - 1)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (self.epoch * steps + step) / last)))
         return protocol.final_learning_rate + (protocol.learning_rate - protocol.final_learning_rate) * cosine
 
     def _precision(self):
         if self.protocol.precision == "bfloat16" and self.device.type == "cuda":
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
+
+
+def _batch_sizes(images: int, batch_size: int) -> list[int]:
+    """Sizes of an epoch's batches: full ones, then what is left. One image left alone joins the batch before it: batch
+    normalisation cannot normalise a single value.
+    """
+    sizes = [batch_size] * (images // batch_size)
+    left = images % batch_size
+    if left == 1 and sizes:
+        sizes[-1] += 1
+    elif left:
+        sizes.append(left)
+    return sizes
 
 
 def resolve_device(device: str) -> str:
