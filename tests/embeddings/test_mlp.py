@@ -93,8 +93,13 @@ def test_decoded_vectors_are_float32_in_the_range(calibration, actions):
     SPACE.check_origins(decoded)
 
 
-def test_rows_are_decoded_independently(autoencoder, actions, decoded):
-    np.testing.assert_allclose(autoencoder.decode(actions[3:4]), decoded[3:4], atol=1e-3)
+@pytest.mark.parametrize("name", ["autoencoder", "random"])
+def test_a_row_decodes_to_the_same_bits_alone_and_among_others(name, actions, origins):
+    decoder = embeddings.make(name, SPACE)
+    for walk, rows in ((decoder.decode, actions[:1000]), (decoder.encode, origins[:1000])):
+        together = walk(rows)
+        for first, last in ((0, 1), (3, 4), (7, 15), (13, 18), (500, 999), (999, 1000)):
+            assert np.array_equal(walk(rows[first:last]), together[first:last])
 
 
 def test_uniform_actions_choose_each_operation_as_often_as_uniform_vectors_do(decoded):
