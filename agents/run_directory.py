@@ -101,8 +101,10 @@ class RunDirectory:
         trials = [trial for trial in read_trials(self.journal) if not trial.user_attrs["evaluation"]["failure"]]
         if not trials:
             raise ValueError(f"{self.journal} holds no child that succeeded")
-        best = max(trials, key=lambda trial: trial.value)
-        return FoundChild(best.number, best.value, best.user_attrs["evaluation"])
+        children = [
+            FoundChild(trial.number, float(trial.value or 0.0), trial.user_attrs["evaluation"]) for trial in trials
+        ]
+        return max(children, key=lambda child: child.reward)
 
     def _read(self) -> dict[str, Any]:
         if not self.exists():

@@ -60,7 +60,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
     `reset` draws an origin vector uniformly from [0, 30]^60 and trains nothing. It also draws the *child seed*: all
     children of one episode start from it, so a repeated architecture is answered from memory.
-    `options={"architecture": ...}` sets the vector: 60 numbers, or the JSON of an architecture.
+    `options={"architecture": ...}` sets the vector: 60 numbers, an Architecture, or the JSON of one.
 
     ## Episode End
 
@@ -105,7 +105,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     * v0: first version.
 
     Raises:
-        ValueError: From the constructor, if an argument has a value that does not exist.
+        ValueError: From the constructor, if an argument has a value that does not exist (`dataset` and `device`, which
+            are first looked at when the first child is built: from `step`).
     """
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
@@ -131,6 +132,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         )  # fmt: skip
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"there is no render mode {render_mode!r}; choose one of {self.metadata['render_modes']}")
+        if isinstance(reuse, str):
+            raise ValueError(f"reuse is the text {reuse!r}; expected a list of journals")
         if reuse and ledger is None:
             raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
         from nases_env.children.protocol import resolve
@@ -158,18 +161,16 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
         Args:
             seed: Seed of both; None goes on with the generator.
-            options: `{"architecture": origin vector (60,) or an architecture's JSON}` sets the vector.
+            options: `{"architecture": ...}` sets the vector: 60 numbers, an Architecture, or the JSON of one.
 
         Raises:
             ValueError: If there is another option, or the architecture is not one.
         """
+        given = self._given_origin(options or {})  # before anything changes
         super().reset(seed=seed)
-        options = options or {}
-        if unknown := sorted(options.keys() - {"architecture"}):
-            raise ValueError(f"reset has no options {unknown}; it has 'architecture'")
         self._child_seed = int(self.np_random.integers(2**31))
         drawn = self.space.sample(self.np_random, 1)[0]
-        origin = self._origin(options["architecture"]) if "architecture" in options else drawn
+        origin = drawn if given is None else given
         self._architecture = self.space.architecture(self.space.discretise(origin[None])[0])
         self._seen.clear()
         self.evaluation = None
@@ -218,10 +219,10 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         return None
 
     def close(self) -> None:
-        """Free the device and the journal; may be called twice."""
+        """Free the device and the journal; may be called twice. `reset` starts another search."""
         if self._pipeline is not None:
             self._pipeline.close()
-            self._pipeline = None
+        self._pipeline = self._architecture = None
 
     @property
     def architecture(self) -> Architecture | None:
@@ -229,12 +230,12 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         return self._architecture
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
-        array = np.asarray(action, dtype=np.float32)
+        array = np.asarray(action)
         if array.shape != self.action_space.shape:
             raise ValueError(f"the action has shape {array.shape}; expected {self.action_space.shape}: {action!r}")
-        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+        if array.dtype.kind not in "fiub" or not ((array >= 0) & (array <= 1)).all():
             raise ValueError(f"an action's numbers have to be in [0, 1]; got {array}")
-        return array
+        return array.astype(np.float32)
 
     def _walk(self, action: np.ndarray) -> Child:
         if self._pipeline is None:
@@ -248,9 +249,21 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
         return InProcessEvaluator(self.dataset, self.data_dir, self.protocol, self.device)
 
-    def _origin(self, architecture: Any) -> np.ndarray:
+    def _given_origin(self, options: dict[str, Any]) -> np.ndarray | None:
+        """The origin vector that reset's options ask for."""
+        if unknown := [name for name in options if name != "architecture"]:
+            raise ValueError(f"reset has no options {unknown}; it has 'architecture'")
+        if "architecture" not in options:
+            return None
+        architecture = options["architecture"]
         if isinstance(architecture, str):
-            return self.space.origin_of(self.space.from_json(architecture))
-        origin = np.asarray(architecture, dtype=np.float32)
-        self.space.check_origins(origin[None] if origin.ndim == 1 else origin)
-        return origin.copy()
+            architecture = self.space.from_json(architecture)
+        if isinstance(architecture, Architecture):
+            return self.space.origin_of(architecture)
+        origin = np.asarray(architecture)
+        if origin.dtype.kind not in "fiu" or origin.shape != self.observation_space.shape:
+            raise ValueError(
+                f"the option 'architecture' is {architecture!r}; expected {self.space.origin_size} numbers, an "
+                "Architecture, or the JSON of one"
+            )
+        return self.space.check_origins(origin[None])[0].astype(np.float32)

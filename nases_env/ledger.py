@@ -6,11 +6,11 @@ run resumes from: child n is answered from the journal while the journal holds t
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import fcntl
 import json
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +20,9 @@ from nases_env.evaluators.base import Evaluation
 from nases_env.search_spaces import Architecture
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.storages import JournalStorage
+    from optuna.trial import FrozenTrial
 
 STUDY = "search"
 NOT_REUSABLE = ("out_of_memory", "timeout", "crash")
@@ -60,7 +62,7 @@ class Ledger:
     def find(self, identity: EvaluationId) -> Evaluation | None:
         """The evaluation of that identity, with 0 seconds, if there is one."""
         found = self._found.get(identity)
-        return None if found is None else dataclasses.replace(found, seconds=0.0)
+        return None if found is None else dataclasses.replace(copy.deepcopy(found), seconds=0.0)
 
     def record(
         self,
@@ -71,7 +73,7 @@ class Ledger:
         reward: float,
     ) -> None:
         """Keep what was found for the next child; durable when it returns, if this ledger has a file."""
-        self._found.setdefault(identity, evaluation)
+        self._found.setdefault(identity, copy.deepcopy(evaluation))
         self.children += 1
 
     def close(self) -> None:
@@ -96,8 +98,6 @@ class JournalLedger(Ledger):
 
     def __init__(self, path: str | Path, reuse: Iterable[str | Path] = ()):
         super().__init__()
-        import optuna
-
         for other in reuse:
             self._reuse(Path(other))
         self.path = Path(path)
@@ -105,30 +105,28 @@ class JournalLedger(Ledger):
         self._lock = self.path.open("ab")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            heal(self.path)
+            self._study = _open(self.path, start=True)
+            trials = _trials(self.path, self._study)
         except BlockingIOError as error:
-            self._lock.close()
+            self.close()
             raise BlockingIOError(f"another process writes to {self.path}; wait for it or use another file") from error
-        heal(self.path)
-        storage = _storage(self.path)
-        # Not create_study(load_if_exists=True), which writes a line whenever a file is opened.
-        started = STUDY in optuna.get_all_study_names(storage)
-        open_study = optuna.load_study if started else partial(optuna.create_study, direction="maximize")
-        self._study = open_study(storage=storage, study_name=STUDY)
-        self._recorded = self._study.get_trials(deepcopy=False)
-        for trial in self._recorded:
-            identity, evaluation = _evaluation(trial)
+        except BaseException:
+            self.close()
+            raise
+        self._recorded = [(trial.params, *_evaluation(trial)) for trial in trials]
+        for _, identity, evaluation in self._recorded:
             self._found.setdefault(identity, evaluation)
 
     def replay(self, action: np.ndarray, identity: EvaluationId) -> Evaluation | None:
         """The journal's evaluation of the next child; see `Ledger.replay`."""
         if self.children >= len(self._recorded):
             return None
-        trial = self._recorded[self.children]
-        recorded, evaluation = _evaluation(trial)
-        if _params(action) != trial.params or recorded != identity:
+        params, recorded, evaluation = self._recorded[self.children]
+        if _params(action) != params or recorded != identity:
             raise LedgerMismatchError(
                 f"{self.path} holds child {self.children} as {recorded} from action "
-                f"{list(trial.params.values())}; this run asks for {identity} from action {action.tolist()}. "
+                f"{list(params.values())}; this run asks for {identity} from action {action.tolist()}. "
                 "Resume with the options and versions it was started with, or start another journal and reuse this one"
             )
         self.children += 1
@@ -160,7 +158,9 @@ class JournalLedger(Ledger):
 
     def close(self) -> None:
         """Let another process write to the file."""
-        self._lock.close()
+        if not self._lock.closed:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a forked process may still hold the file open
+            self._lock.close()
 
     def _reuse(self, path: Path) -> None:
         for trial in read_trials(path):
@@ -169,26 +169,30 @@ class JournalLedger(Ledger):
                 self._found.setdefault(identity, evaluation)
 
 
-def read_trials(path: str | Path) -> Sequence[Any]:
+def read_trials(path: str | Path) -> Sequence[FrozenTrial]:
     """The trials of a journal, in order, as Optuna's FrozenTrial; a torn last line is passed over.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a journal.
+        ValueError: If it is not the journal of a search.
     """
-    import optuna
-
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"there is no journal {path}")
-    try:
-        return optuna.load_study(study_name=STUDY, storage=_storage(Path(path))).get_trials(deepcopy=False)
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not a journal of a search ({error})") from error
+    return _trials(path, _open(path))
 
 
 def heal(path: Path) -> None:
-    """Cut a last line that a kill left unfinished."""
+    """Cut a last line that a kill left unfinished.
+
+    Raises:
+        ValueError: If the file is not a journal; it is left as it is.
+    """
     data = path.read_bytes()
+    first = data.partition(b"\n")[0]
+    start = b'{"op_code":'
+    if not (first.startswith(start) or start.startswith(first)):
+        raise _not_a_journal(path, f"it begins with {first[:40]!r}")
     end = data.rfind(b"\n") + 1
     last = data[data.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end]
     try:
@@ -198,6 +202,38 @@ def heal(path: Path) -> None:
     if end < len(data):
         with path.open("r+b") as file:
             file.truncate(end)
+
+
+def _open(path: Path, start: bool = False) -> Study:
+    """The study in a journal; where the file is empty, a new one if it may start."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces every study
+    try:
+        storage = _storage(path)
+        if start and path.stat().st_size == 0:
+            return optuna.create_study(storage=storage, study_name=STUDY, direction="maximize")
+        # Not create_study(load_if_exists=True), which writes a line whenever a file is opened.
+        return optuna.load_study(storage=storage, study_name=STUDY)
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise _not_a_journal(path, repr(error)) from error
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _trials(path: Path, study: Study) -> Sequence[FrozenTrial]:
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        try:
+            _evaluation(trial)
+        except (KeyError, TypeError) as error:
+            raise _not_a_journal(path, f"trial {trial.number} has no evaluation, {error!r}") from error
+    return trials
+
+
+def _not_a_journal(path: Path, why: str) -> ValueError:
+    return ValueError(f"{path} is not a journal of a search ({why}); nothing was changed, use another file")
 
 
 def _storage(path: Path) -> JournalStorage:
@@ -220,8 +256,7 @@ def _params(action: np.ndarray) -> dict[str, float]:
     return {f"action_{i:02}": float(number) for i, number in enumerate(action)}
 
 
-def _evaluation(trial: Any) -> tuple[EvaluationId, Evaluation]:
+def _evaluation(trial: FrozenTrial) -> tuple[EvaluationId, Evaluation]:
     found = trial.user_attrs["evaluation"]
     identity = EvaluationId(*(found[field] for field in EvaluationId._fields))
-    fields = (field.name for field in dataclasses.fields(Evaluation))
-    return identity, Evaluation(**{field: found[field] for field in fields})
+    return identity, Evaluation(**{field.name: found[field.name] for field in dataclasses.fields(Evaluation)})

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import gymnasium as gym
-import optuna
 import torch
 import tyro
 
@@ -107,7 +106,6 @@ def parse(arguments: list[str] | None = None) -> Options:
 
 def main(options: Options) -> int:
     """Search; returns the exit status: 0 at the end of the budget, 130 after Ctrl-C."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)  # for the controller: faster at its size, and the same on every machine
     name = f"{options.env_id}-{options.agent}-seed{options.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     run = RunDirectory(options.run_dir or f"runs/{name}")

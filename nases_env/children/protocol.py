@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,40 @@ class Protocol:
 
     def __post_init__(self):
         object.__setattr__(self, "reductions", tuple(self.reductions))  # JSON has lists
-        for field in ("epochs", "batch_size", "width_multiple"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"protocol field {field} is {getattr(self, field)}; it has to be at least 1")
-        if not self.width > 0:
-            raise ValueError(f"protocol field width is {self.width}; it has to be above 0")
+        for name, lowest in _LOWEST.items():
+            self._check(name, isinstance(getattr(self, name), int) and getattr(self, name) >= lowest, f"int ≥ {lowest}")
+        for name, lowest in _LOWEST_IF_SET.items():
+            value = getattr(self, name)
+            self._check(name, value is None or (isinstance(value, int) and value >= lowest), f"None or int ≥ {lowest}")
+        for name in ("width", "learning_rate", "final_learning_rate", "momentum", "weight_decay"):
+            self._check(name, isinstance(getattr(self, name), int | float), "a number")
+        for name in ("train_accuracy", "precision"):
+            words = get_args(get_type_hints(Protocol)[name])
+            self._check(name, getattr(self, name) in words, f"one of {words}")
+        self._check("width", self.width > 0, "above 0")
         if not 0 < self.final_learning_rate <= self.learning_rate:
             raise ValueError(
                 f"protocol fields final_learning_rate and learning_rate are {self.final_learning_rate} and "
                 f"{self.learning_rate}; expected 0 < final_learning_rate <= learning_rate"
             )
 
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"protocol field {name} is {getattr(self, name)!r}; expected {expected}")
+
     def filters(self, filters: int) -> int:
         """Channels of a layer that the architecture gives so many filters."""
         scaled = round((filters + self.added_filters) * self.width / self.width_multiple)
         return max(scaled, 1) * self.width_multiple
 
+
+_LOWEST = {
+    "epochs": 1, "batch_size": 1, "width_multiple": 1, "validation_images": 0, "crop_padding": 0, "cutout": 0,
+    "added_filters": 0, "split_seed": 0,
+}  # fmt: skip
+_LOWEST_IF_SET = {
+    "image_size": 1, "train_images": 2, "threads": 1, "max_parameters": 0, "max_flops": 0,
+}  # fmt: skip
 
 _DIGITS = Protocol(
     name="digits",
@@ -159,6 +177,8 @@ def resolve(protocol: str | Mapping[str, Any] | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
+    if not isinstance(protocol, str | Mapping):
+        raise ValueError(f"the protocol is {protocol!r}; expected a preset's name or a mapping with the key 'preset'")
     overrides = {"preset": protocol} if isinstance(protocol, str) else dict(protocol)
     preset = overrides.pop("preset", None)
     if preset not in PRESETS:

@@ -86,13 +86,22 @@ class Trainer:
 
     @torch.no_grad()
     def accuracy(self, data: Tensors) -> float:
-        """Share of images, not augmented, that the child classifies right."""
+        """Share of images, not augmented, that the child classifies right.
+
+        Raises:
+            Diverged: If an output is not finite.
+        """
         self.model.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        finite = torch.ones((), dtype=torch.bool, device=self.device)
         batches = zip(data.images.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True)
         for images, labels in batches:
             with self._precision():
-                correct += (self.model(images).argmax(dim=1) == labels).sum()
+                logits = self.model(images)
+            correct += (logits.argmax(dim=1) == labels).sum()
+            finite &= logits.isfinite().all()
+        if not finite:
+            raise Diverged(f"outputs are not finite after epoch {self.epoch}")
         return int(correct) / len(data)
 
     def clean_train_accuracy(self, count: int) -> float:

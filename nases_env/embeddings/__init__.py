@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nases_env.embeddings import calibration as calibrations
 from nases_env.embeddings.base import Decoder
-from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder
+from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder, principal_components, random_projection
 from nases_env.embeddings.mlp import MLPAutoencoder
 from nases_env.search_spaces.base import SearchSpace
 
@@ -14,6 +14,7 @@ __all__ = ["EMBEDDING_SIZE", "Decoder", "IdentityDecoder", "LinearDecoder", "MLP
 
 EMBEDDING_SIZE = 20
 """Numbers in an action, chosen by the compression of Table 1 (v1, section 4.1.3)."""
+LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -33,9 +34,8 @@ def make(decoder: str, space: SearchSpace, calibration: str = "output") -> Decod
     checked = calibrations.check(calibration)
     if decoder == "identity":
         return IdentityDecoder(space.origin_size)
-    if decoder in ("pca", "random"):
-        build = LinearDecoder.pca if decoder == "pca" else LinearDecoder.random
-        return build(space.origin_size, EMBEDDING_SIZE, checked)
+    if decoder in LINEAR:
+        return LinearDecoder(space.origin_size, EMBEDDING_SIZE, LINEAR[decoder], checked)
     if decoder == "autoencoder":
         path = PRETRAINED / f"{space.name}-autoencoder.safetensors"
     elif decoder.endswith(".safetensors"):

@@ -5,6 +5,7 @@ They answer whether an embedding helps, and whether it has to be learned.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -34,29 +35,27 @@ class LinearDecoder(Decoder):
     """`15 + 30 · matrix · (action − ½)`, and its pseudo-inverse.
 
     Args:
-        matrix: (origin_size, action_size).
+        origin_size: m.
+        action_size: n.
+        make_matrix: Gives the matrix (m, n) when it is first needed.
         calibration: `output`, `none`, or `both` (an action is already uniform here: the same as `output`).
     """
 
-    def __init__(self, matrix: np.ndarray, calibration: Calibration = "output"):
-        self.matrix = matrix.astype(np.float32)
-        self.origin_size, self.action_size = matrix.shape
+    def __init__(
+        self,
+        origin_size: int,
+        action_size: int,
+        make_matrix: Callable[[int, int], np.ndarray],
+        calibration: Calibration = "output",
+    ):
+        self.origin_size, self.action_size = origin_size, action_size
+        self._make_matrix = make_matrix
         self._calibrated = calibration != "none"
 
-    @classmethod
-    def pca(cls, origin_size: int, action_size: int, calibration: Calibration = "output") -> LinearDecoder:
-        """Principal components of uniform origin vectors: a squared error of 75 · (1 − k/60)."""
-        sample = np.random.default_rng(0).uniform(LOW, HIGH, (100_000, origin_size))
-        _, vectors = np.linalg.eigh(np.cov(sample, rowvar=False))
-        components = vectors[:, ::-1][:, :action_size]
-        signs = np.sign(components[np.abs(components).argmax(axis=0), np.arange(action_size)])
-        return cls(components * signs, calibration)
-
-    @classmethod
-    def random(cls, origin_size: int, action_size: int, calibration: Calibration = "output") -> LinearDecoder:
-        """A Gaussian matrix with rows of length 1, so that decoded numbers have the deviation of uniform ones."""
-        matrix = np.random.default_rng(0).standard_normal((origin_size, action_size))
-        return cls(matrix / np.linalg.norm(matrix, axis=1, keepdims=True), calibration)
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """float32 (m, n)."""
+        return self._make_matrix(self.origin_size, self.action_size).astype(np.float32)
 
     @cached_property
     def _inverse(self) -> np.ndarray:
@@ -75,3 +74,17 @@ class LinearDecoder(Decoder):
 
     def _encode_codes(self, raw: np.ndarray) -> np.ndarray:
         return 0.5 + multiply(raw - CENTRE, self._inverse.T) / RANGE
+
+
+def principal_components(origin_size: int, count: int) -> np.ndarray:
+    """Of uniform origin vectors, (m, count): a squared error of 75 · (1 − count/m)."""
+    sample = np.random.default_rng(0).uniform(LOW, HIGH, (100_000, origin_size))
+    _, vectors = np.linalg.eigh(np.cov(sample, rowvar=False))
+    components = vectors[:, ::-1][:, :count]
+    return components * np.sign(components[np.abs(components).argmax(axis=0), np.arange(count)])
+
+
+def random_projection(origin_size: int, count: int) -> np.ndarray:
+    """Gaussian (m, count) with rows of length 1, so that decoded numbers have the deviation of uniform ones."""
+    matrix = np.random.default_rng(0).standard_normal((origin_size, count))
+    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
