@@ -70,7 +70,7 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
         self._architectures: set[str] = set()
         self.run_dir.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.tensorboard_dir, ignore_errors=True)
-        self._writer = SummaryWriter(str(self.tensorboard_dir))
+        self._writer = SummaryWriter(str(self.tensorboard_dir), flush_secs=10)
         self._write_hyperparameters(settings or {})
         self._file = (self.run_dir / "children.csv").open("w", newline="")
         self._table = csv.DictWriter(self._file, COLUMNS)
