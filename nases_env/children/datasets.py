@@ -131,7 +131,13 @@ def _split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
         if size in (0, len(indices)):
             return indices[:size], indices[size:]
         labels = images.labels[indices] if protocol.stratified else None
-        return train_test_split(indices, train_size=size, random_state=protocol.split_seed, stratify=labels)
+        try:
+            return train_test_split(indices, train_size=size, random_state=protocol.split_seed, stratify=labels)
+        except ValueError as error:
+            raise ValueError(
+                f"{size} of {len(indices)} images cannot keep the shares of the classes ({error}); change the "
+                "protocol's train_images or validation_images, or set stratified to false"
+            ) from error
 
     held_out, rest = draw(np.arange(count), validation)
     chosen, _ = draw(rest, train)
@@ -167,16 +173,23 @@ def _cifar10(data_dir: str, part: Part) -> Images:
 def _image_folder(root: Path, part: Part, image_size: int | None) -> Images:
     """`root/part/<class>/*`, decoded once and then kept as one array in the user's cache folder."""
     folder = root / part
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
-    if not classes:
+    classes = _subfolders(root / "train")  # of both parts, so that a class has one number
+    if unknown := sorted(set(_subfolders(folder)) - set(classes)):
+        raise ValueError(f"{folder} has classes {unknown} that {root / 'train'} has not")
+    files = [
+        (path, label)
+        for label, name in enumerate(classes)
+        if (folder / name).is_dir()
+        for path in sorted((folder / name).iterdir())
+    ]
+    if not files:
         raise FileNotFoundError(
             f"there are no images in {folder.resolve()}; expected {root}/train/<class>/* and {root}/test/<class>/*"
         )
-    files = [(path, label) for label, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
     listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
     for path, _ in files:
         status = path.stat()
-        listing.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        listing.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
     cache = _cache_folder() / f"{listing.hexdigest()[:32]}.npz"
     if cache.is_file():
         with np.load(cache) as arrays:
@@ -187,6 +200,10 @@ def _image_folder(root: Path, part: Part, image_size: int | None) -> Images:
     np.savez(partial, pixels=images.pixels, labels=images.labels)
     partial.replace(cache)
     return images
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
 def _decode(paths: list[Path], image_size: int | None) -> np.ndarray:
@@ -202,6 +219,9 @@ def _decode(paths: list[Path], image_size: int | None) -> np.ndarray:
         raise ValueError(
             f"images have different sizes ({pixels[0].shape} and {shapes.pop()}); set the protocol's image_size"
         )
+    height, width, _ = pixels[0].shape
+    if height != width:
+        raise ValueError(f"images of {height} × {width} pixels are not square; set the protocol's image_size")
     return np.stack(pixels)
 
 

@@ -71,6 +71,8 @@ class Protocol:
     """A child with more FLOPs an image is a failure."""
 
     def __post_init__(self):
+        layers = isinstance(self.reductions, list | tuple) and all(isinstance(at, int) for at in self.reductions)
+        self._check("reductions", layers, "a list of layers")
         object.__setattr__(self, "reductions", tuple(self.reductions))  # JSON has lists
         for name, lowest in _LOWEST.items():
             self._check(name, isinstance(getattr(self, name), int) and getattr(self, name) >= lowest, f"int ≥ {lowest}")
@@ -78,7 +80,8 @@ class Protocol:
             value = getattr(self, name)
             self._check(name, value is None or (isinstance(value, int) and value >= lowest), f"None or int ≥ {lowest}")
         for name in ("width", "learning_rate", "final_learning_rate", "momentum", "weight_decay"):
-            self._check(name, isinstance(getattr(self, name), int | float), "a number")
+            value = getattr(self, name)
+            self._check(name, isinstance(value, int | float) and value >= 0, "a number, at least 0")
         for name in ("train_accuracy", "precision"):
             words = get_args(get_type_hints(Protocol)[name])
             self._check(name, getattr(self, name) in words, f"one of {words}")

@@ -116,7 +116,7 @@ class Trainer:
                 tensors[f"momentum.{i}"] = self._optimiser.state[parameter]["momentum_buffer"]
         tensors["generator"] = self._generator.get_state()
         tensors["epoch"] = torch.tensor(self.epoch)
-        return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        return {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         """Continue from what `state` returned."""

@@ -118,8 +118,8 @@ def from_module(module: torch.nn.Sequential, activations: Sequence[str]) -> list
     ]
 
 
-def save(path: Path, simulator: Sequence[Dense], decoder: Sequence[Dense], card: dict) -> None:
-    """Write weights, the rank tables of every calibration, and the card beside them.
+def save(path: Path, simulator: Sequence[Dense], decoder: Sequence[Dense], card: dict) -> dict:
+    """Write weights, the rank tables of every calibration, and the card beside them; returns the whole card.
 
     Args:
         path: The `.safetensors` file; its folder is made.
@@ -146,6 +146,7 @@ def save(path: Path, simulator: Sequence[Dense], decoder: Sequence[Dense], card:
     save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, path)
     card = {"kind": "mlp", "origin_size": origin_size, "embedding_size": embedding_size, **card}
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    return card
 
 
 class MLPAutoencoder(Decoder):

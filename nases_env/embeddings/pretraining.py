@@ -112,8 +112,7 @@ def write(pretrained: Pretrained, settings: PretrainingSettings, path: Path) -> 
         "test_loss": round(test_loss(pretrained.simulator, pretrained.decoder), 3),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
-    mlp.save(path, pretrained.simulator, pretrained.decoder, card)
-    return card
+    return mlp.save(path, pretrained.simulator, pretrained.decoder, card)
 
 
 def test_loss(simulator: list[mlp.Dense], decoder: list[mlp.Dense], samples: int = 100_000) -> float:

@@ -133,10 +133,10 @@ class InProcessEvaluator:
     def _warn_if_slow(self, flops: int) -> None:
         if self.device != "cpu" or self._warned:
             return
-        self._warned = True
         training = 3 * flops * len(self.data.train) * self.protocol.epochs
         hours = training / CPU_FLOPS_PER_SECOND / (self.protocol.threads or torch.get_num_threads()) / 3600
         if hours > HOURS_TO_WARN:
+            self._warned = True
             warnings.warn(
                 f"this child will take about {hours:.1f} hours on the CPU under protocol {self.protocol.name!r}; "
                 "protocols for CPUs are 'digits' and 'cifar10-mini', or use a CUDA device",

@@ -106,6 +106,8 @@ class MacroArchitecture(Architecture):
         """
         try:
             fields = json.loads(text)
+            if fields["space"] != MacroSpace.name:
+                raise ValueError(f"its space is {fields['space']!r}")
             space = MacroSpace(fields["rules"])
             return space.architecture(_row(space.rules, fields["layers"], fields["links"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -216,16 +218,19 @@ def _row(rules: Rules, layers, links) -> np.ndarray:
     """The row (150,) of layers and links as they stand in JSON; ValueError where they do not fit the rules."""
     if len(layers) != LAYERS:
         raise ValueError(f"{len(layers)} layers instead of {LAYERS}")
-    operations = [OPERATIONS.index(operation) for operation, _, _ in layers]
-    tens = [filters // FILTER_STEP for _, _, filters in layers]
-    for operation, size, filters in layers:
-        unused = operation in OPERATIONS[MAX_POOL:] and not rules.pools_have_filters
-        if not unused and (size not in rules.sizes or filters not in range(10, 301, FILTER_STEP)):
+    numbers = []
+    for index, (operation, size, filters) in enumerate(layers):
+        kind = OPERATIONS.index(operation)
+        if index > 0 and kind >= MAX_POOL and not rules.pools_have_filters:
+            numbers.append((kind, 0, 0))
+        elif size in rules.sizes and filters in range(10, 301, FILTER_STEP):
+            numbers.append((kind, size, filters // FILTER_STEP))
+        else:
             raise ValueError(f"{operation} has size {size} of {rules.sizes} and {filters} filters of 10, 20 … 300")
     linked = [0] * len(PAIRS)
     for early, late in links:
         linked[PAIRS.index((early - 1, late - 1))] = 1
-    return np.array(operations + [size for _, size, _ in layers] + tens + linked, dtype=np.int64)
+    return np.concatenate([np.array(numbers, dtype=np.int64).T.reshape(-1), np.array(linked, dtype=np.int64)])
 
 
 def _coefficients(rules: Rules, links: np.ndarray) -> np.ndarray:

@@ -457,3 +457,24 @@ def test_unknown_space_or_rules_are_refused_with_the_known_ones():
 def test_make_gives_paper_rules_by_default():
     assert search_spaces.make().rules_name == "paper"
     assert search_spaces.make("macro", "published").rules_name == "published"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda fields: fields.update(space="micro"), "micro"),
+        (lambda fields: fields["layers"].__setitem__(0, ["max_pool", 0, 0]), "max_pool has size 0"),
+    ],
+)
+def test_json_of_another_space_or_of_an_impossible_first_layer_is_refused(change, words):
+    fields = json.loads(MacroArchitecture.published().to_json())
+    change(fields)
+    with pytest.raises(ValueError, match=words):
+        MacroArchitecture.from_json(json.dumps(fields))
+
+
+def test_filters_that_a_published_pool_does_not_use_do_not_matter():
+    published = MacroArchitecture.published()
+    fields = json.loads(published.to_json())
+    fields["layers"][6][2] = 10**30
+    assert MacroArchitecture.from_json(json.dumps(fields)) == published

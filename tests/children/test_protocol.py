@@ -1,0 +1,181 @@
+"""Protocols: presets, overrides, what is refused, and how filters are rounded."""
+
+import dataclasses
+import json
+
+import pytest
+
+from nases_env.children.protocol import PRESETS, Protocol, parse_overrides, resolve
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_name_stands_for_its_preset(name):
+    assert resolve(name) == PRESETS[name]
+    assert resolve({"preset": name}) == PRESETS[name]
+    assert PRESETS[name].name == name
+
+
+def test_a_protocol_stands_for_itself():
+    protocol = dataclasses.replace(PRESETS["digits"], epochs=7)
+    assert resolve(protocol) is protocol
+
+
+def test_fields_of_a_mapping_override_the_preset():
+    protocol = resolve({"preset": "digits", "epochs": 3, "width": 0.5})
+    assert protocol == dataclasses.replace(PRESETS["digits"], epochs=3, width=0.5)
+
+
+def test_overrides_are_left_as_they_were():
+    overrides = {"preset": "digits", "epochs": 3}
+    resolve(overrides)
+    assert overrides == {"preset": "digits", "epochs": 3}
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_final_of_every_preset_is_a_final_preset(name):
+    final = PRESETS[name].final
+    if PRESETS[name].validation_images:
+        assert PRESETS[final].validation_images == 0
+        assert PRESETS[final].train_images is None
+        assert PRESETS[final].image_size == PRESETS[name].image_size
+    else:
+        assert final == ""
+
+
+def test_v1_search_is_the_papers_protocol():
+    protocol = resolve("v1-search")
+    assert (protocol.train_images, protocol.validation_images) == (45_000, 5_000)
+    assert (protocol.crop_padding, protocol.flip, protocol.cutout) == (4, True, 0)
+    assert (protocol.epochs, protocol.batch_size) == (10, 128)
+    assert (protocol.learning_rate, protocol.final_learning_rate) == (0.05, 0.001)
+    assert (protocol.momentum, protocol.weight_decay) == (0.9, 1e-4)
+    assert (protocol.width, protocol.added_filters, protocol.reductions) == (1.0, 0, (5, 10))
+    assert resolve("v1-final").epochs == 700
+
+
+def test_cpu_presets_fix_their_threads():
+    assert [name for name, protocol in PRESETS.items() if protocol.threads is None] == ["v1-search", "v1-final"]
+
+
+def test_protocol_survives_json():
+    protocol = resolve({"preset": "v1-search", "reductions": [3, 7, 11]})
+    fields = json.loads(json.dumps(dataclasses.asdict(protocol)))
+    assert isinstance(fields["reductions"], list)
+    assert Protocol(**fields) == protocol
+    assert hash(Protocol(**fields)) == hash(protocol)
+
+
+def test_json_lists_become_tuples():
+    assert resolve({"preset": "digits", "reductions": [2, 4]}).reductions == (2, 4)
+    assert resolve({"preset": "digits", "reductions": []}).reductions == ()
+
+
+@pytest.mark.parametrize("given", ["imagenet", {"preset": "imagenet"}, {"epochs": 3}, {}])
+def test_unknown_preset_is_refused_with_the_known_ones(given):
+    with pytest.raises(ValueError, match="there is no protocol preset.*v1-search.*digits.*cifar10-mini"):
+        resolve(given)
+
+
+@pytest.mark.parametrize("field", ["epoch", "name", "Epochs"])
+def test_unknown_field_is_refused_with_the_known_ones(field):
+    with pytest.raises(ValueError, match=rf"no fields \['{field}'\]; it has \[.*'epochs'.*'width'"):
+        resolve({"preset": "digits", field: 1})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", -1),
+        ("epochs", 1.5),
+        ("batch_size", 0),
+        ("batch_size", "8"),
+        ("width_multiple", 0),
+        ("validation_images", -1),
+        ("train_images", 0),
+        ("image_size", 0),
+        ("crop_padding", -1),
+        ("cutout", -1),
+        ("added_filters", -10),
+        ("threads", 0),
+        ("threads", -1),
+        ("width", 0.0),
+        ("width", -0.5),
+        ("width", float("nan")),
+        ("width", "wide"),
+        ("precision", "float16"),
+        ("train_accuracy", "last"),
+        ("learning_rate", 0.0),
+        ("learning_rate", 1e-4),  # below the final one
+        ("final_learning_rate", 0.0),
+        ("final_learning_rate", -1.0),
+        ("final_learning_rate", 0.06),
+        ("final_learning_rate", float("nan")),
+    ],
+)
+def test_value_out_of_range_is_refused_by_its_fields_name_with_what_was_expected(field, value):
+    with pytest.raises(ValueError, match=f"protocol fields? .*{field}.* {value!r}.*expected"):
+        resolve({"preset": "digits", field: value})
+
+
+@pytest.mark.parametrize("given", [7, None, ["digits"]])
+def test_what_is_neither_a_name_nor_a_mapping_is_refused(given):
+    with pytest.raises(ValueError, match="expected a preset's name or a mapping"):
+        resolve(given)
+
+
+@pytest.mark.parametrize("field", ["epochs", "batch_size", "width_multiple"])
+def test_one_is_enough(field):
+    assert getattr(resolve({"preset": "digits", field: 1}), field) == 1
+
+
+def test_learning_rate_may_stay_constant():
+    assert resolve({"preset": "digits", "final_learning_rate": 0.05}).final_learning_rate == 0.05
+
+
+@pytest.mark.parametrize(
+    ("fields", "filters", "channels"),
+    [
+        ({}, 10, 10),
+        ({}, 300, 300),
+        ({"added_filters": 100}, 10, 110),
+        ({"added_filters": 150}, 300, 450),
+        ({"width": 0.5}, 30, 15),
+        ({"width": 0.5, "added_filters": 10}, 10, 10),  # added before the factor
+        ({"width": 0.03}, 10, 1),  # 0.3
+        ({"width": 0.03}, 90, 3),  # 2.7
+        ({"width": 2.0}, 70, 140),
+        ({"width": 0.125, "width_multiple": 8}, 10, 8),  # 1.25: at least one multiple
+        ({"width": 0.125, "width_multiple": 8}, 90, 8),  # 11.25: 8 is nearer than 16
+        ({"width": 0.125, "width_multiple": 8}, 100, 16),  # 12.5
+        ({"width": 0.125, "width_multiple": 8}, 300, 40),  # 37.5
+        ({"width_multiple": 16}, 100, 96),
+        ({"width_multiple": 16}, 110, 112),
+    ],
+)
+def test_filters_are_added_scaled_and_rounded_to_a_multiple(fields, filters, channels):
+    assert resolve({"preset": "v1-search", **fields}).filters(filters) == channels
+
+
+def test_more_filters_never_give_fewer_channels():
+    for protocol in PRESETS.values():
+        channels = [protocol.filters(filters) for filters in range(10, 301, 10)]
+        assert channels == sorted(channels)
+        assert channels[0] >= 1
+
+
+def test_overrides_of_a_command_line_are_json_or_words():
+    texts = ["epochs=2", "width=0.5", "flip=true", "reductions=[3, 6]", "threads=null", "train_accuracy=running"]
+    fields = {"epochs": 2, "width": 0.5, "flip": True, "reductions": [3, 6], "threads": None}
+    assert parse_overrides(texts) == {**fields, "train_accuracy": "running"}
+    assert resolve({"preset": "digits", **parse_overrides(texts)}).reductions == (3, 6)
+
+
+def test_only_the_first_equals_sign_of_an_override_counts():
+    assert parse_overrides(["final=a=b", "cutout="]) == {"final": "a=b", "cutout": ""}
+    assert parse_overrides([]) == {}
+
+
+def test_an_override_without_a_value_is_refused_with_an_example():
+    with pytest.raises(ValueError, match="'epochs' overrides nothing; expected field=value, for example epochs=2"):
+        parse_overrides(["width=0.5", "epochs"])

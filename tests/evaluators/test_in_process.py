@@ -1,0 +1,340 @@
+"""Training children in this process: what an evaluation holds, and that a child that fails is an evaluation too."""
+
+import dataclasses
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nases_env.children import build, datasets
+from nases_env.children.datasets import ChildData, Tensors
+from nases_env.children.protocol import resolve
+from nases_env.children.training import Trainer
+from nases_env.evaluators import Evaluation
+from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.search_spaces import MacroArchitecture, MacroSpace
+
+TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 2, "width": 0.03}
+SPACE = MacroSpace()
+ARCHITECTURES = [SPACE.architecture(row) for row in SPACE.discretise(SPACE.sample(np.random.default_rng(0), 3))]
+CHILD = ARCHITECTURES[0]
+
+
+def evaluator(**fields):
+    return InProcessEvaluator("digits", "nowhere", resolve({**TINY, **fields}), "cpu")
+
+
+def evaluate(subject, architecture=CHILD, seed=0):
+    ((index, evaluation),) = subject.evaluate([architecture], [seed])
+    assert index == 0
+    return evaluation
+
+
+def result(evaluation):
+    """What a repeat has to repeat."""
+    return dataclasses.replace(evaluation, seconds=0.0)
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return evaluate(evaluator())
+
+
+# --- what an evaluation holds
+
+
+def test_evaluation_holds_accuracies_sizes_and_epochs(evaluation):
+    assert evaluation.failure == ""
+    assert 0 <= evaluation.train_accuracy <= 1
+    assert 0 <= evaluation.validation_accuracy <= 1
+    assert evaluation.device == "cpu"
+    assert evaluation.seconds > 0
+    assert evaluation.versions["torch"] == torch.__version__
+    assert set(evaluation.versions) == {"python", "torch", "torchvision"}
+    assert len(evaluation.epochs) == 2
+    for epoch in evaluation.epochs:
+        assert set(epoch) == {"loss", "running_train_accuracy", "validation_accuracy"}
+        assert math.isfinite(epoch["loss"])
+    assert evaluation.validation_accuracy == evaluation.epochs[-1]["validation_accuracy"]
+
+
+def test_sizes_are_those_of_the_child_as_it_was_built(evaluation):
+    skeleton = build.skeleton(CHILD, resolve(TINY), 1, 10)
+    assert evaluation.parameters == build.count_parameters(skeleton)
+    assert evaluation.flops == build.count_flops(skeleton, 1, 8)
+
+
+def test_evaluation_is_json(evaluation):
+    assert Evaluation(**json.loads(json.dumps(evaluation.to_dict()))) == evaluation
+
+
+def trained_by_hand(seed, **fields):
+    protocol = resolve({**TINY, **fields})
+    data = datasets.load("digits", "nowhere", protocol, "cpu")
+    skeleton = build.skeleton(CHILD, protocol, 1, 10)
+    trainer = Trainer(
+        build.materialise(skeleton, torch.Generator().manual_seed(seed), "cpu"), data.train, protocol, seed
+    )
+    for _ in range(protocol.epochs):
+        trainer.train_epoch()
+    return trainer, data
+
+
+def test_accuracies_are_the_last_epochs_on_validation_and_as_many_training_images():
+    fields = {"epochs": 6, "learning_rate": 0.1}
+    found = evaluate(evaluator(**fields), seed=4)
+    trainer, data = trained_by_hand(4, **fields)
+    assert found.validation_accuracy == trainer.accuracy(data.validation)
+    # 32 of the 64 training images, as there are validation images.
+    first = Tensors(data.train.images[:32], data.train.labels[:32])
+    assert found.train_accuracy == trainer.accuracy(first)
+    assert found.validation_accuracy != 0.1
+
+
+def test_running_training_accuracy_is_the_last_epochs():
+    found = evaluate(evaluator(train_accuracy="running"))
+    assert found.train_accuracy == found.epochs[-1]["running_train_accuracy"]
+
+
+def test_architectures_are_evaluated_in_order(evaluation):
+    found = list(evaluator().evaluate(ARCHITECTURES, [0, 1, 2]))
+    assert [index for index, _ in found] == [0, 1, 2]
+    skeletons = [build.skeleton(architecture, resolve(TINY), 1, 10) for architecture in ARCHITECTURES]
+    assert [e.parameters for _, e in found] == [build.count_parameters(skeleton) for skeleton in skeletons]
+    assert result(found[0][1]) == result(evaluation)
+
+
+def test_children_are_trained_one_at_a_time_as_they_are_asked_for(monkeypatch):
+    trained = []
+    subject = evaluator()
+    monkeypatch.setattr(subject, "_train", lambda model, seed, measured: trained.append(seed) or measured)
+    evaluations = subject.evaluate(ARCHITECTURES, [5, 6, 7])
+    assert trained == []
+    next(evaluations)
+    assert trained == [5]
+
+
+def test_every_architecture_needs_a_seed():
+    with pytest.raises(ValueError, match="shorter"):
+        list(evaluator().evaluate(ARCHITECTURES[:2], [0]))
+
+
+# --- seeds
+
+
+def test_same_seed_repeats_the_evaluation_and_other_children_do_not_disturb_it(evaluation):
+    subject = evaluator()
+    list(subject.evaluate(ARCHITECTURES[1:], [1, 2]))
+    torch.manual_seed(1234)
+    assert result(evaluate(subject)) == result(evaluation)
+
+
+def test_another_seed_gives_another_training(evaluation):
+    other = evaluate(evaluator(), seed=1)
+    assert other.epochs != evaluation.epochs
+    assert (other.parameters, other.flops) == (evaluation.parameters, evaluation.flops)
+
+
+def test_evaluating_leaves_torchs_global_random_state_alone():
+    before = torch.get_rng_state()
+    evaluate(evaluator())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- failures
+
+
+def assert_failed(found, failure):
+    assert found.failure == failure
+    assert (found.train_accuracy, found.validation_accuracy, found.epochs) == (0.0, 0.0, [])
+    assert found.parameters > 0
+    assert found.flops > 0
+
+
+def test_divergence_is_the_failure_nan():
+    assert_failed(evaluate(evaluator(learning_rate=1e30)), "nan")
+    # Also in the very last step, whose loss was still a number.
+    assert_failed(evaluate(evaluator(learning_rate=1e30, epochs=1, batch_size=64)), "nan")
+
+
+def test_a_child_over_a_limit_fails_without_being_trained(evaluation, monkeypatch):
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *_: pytest.fail("trained"))
+    assert_failed(evaluate(evaluator(max_parameters=evaluation.parameters - 1)), "too_many_parameters")
+    assert_failed(evaluate(evaluator(max_flops=evaluation.flops - 1)), "too_many_flops")
+
+
+def test_a_child_at_both_limits_is_trained(evaluation):
+    found = evaluate(evaluator(max_parameters=evaluation.parameters, max_flops=evaluation.flops))
+    assert result(found) == result(evaluation)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+    ],
+)
+def test_a_child_out_of_memory_fails_and_the_next_one_is_trained(evaluation, error, monkeypatch):
+    def fail(_):
+        raise error
+
+    subject = evaluator()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", fail)
+        assert_failed(evaluate(subject), "out_of_memory")
+    assert result(evaluate(subject)) == result(evaluation)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), TypeError("a bug"), KeyboardInterrupt()])
+def test_other_errors_are_not_taken_for_a_failure_of_the_child(error, monkeypatch):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    with pytest.raises(type(error)):
+        evaluate(evaluator())
+
+
+def test_a_protocol_without_validation_images_is_refused():
+    with pytest.raises(ValueError, match="'digits-final' holds out no validation images"):
+        InProcessEvaluator("digits", "nowhere", resolve("digits-final"), "cpu")
+
+
+# --- fingerprint
+
+
+def fingerprint(**fields):
+    return evaluator(**fields).fingerprint
+
+
+def test_fingerprint_is_sixteen_hexadecimal_digits_and_stays():
+    assert len(fingerprint()) == 16
+    assert set(fingerprint()) <= set("0123456789abcdef")
+    assert fingerprint() == fingerprint()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 3},
+        {"width": 0.04},
+        {"learning_rate": 0.06},
+        {"train_accuracy": "running"},
+        {"reductions": [4]},
+        {"split_seed": 1},
+        {"train_images": 65},
+        {"max_flops": 10**9},
+        {"threads": 2},
+    ],
+)
+def test_fingerprint_changes_with_the_protocol(change):
+    assert fingerprint(**change) != fingerprint()
+
+
+def test_fingerprint_does_not_depend_on_the_presets_name_or_its_final():
+    renamed = dataclasses.replace(resolve(TINY), name="mine", final="")
+    assert InProcessEvaluator("digits", "nowhere", renamed, "cpu").fingerprint == fingerprint()
+
+
+def test_fingerprint_changes_with_the_data_but_not_with_their_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = []
+    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
+        rng = np.random.default_rng(seed)
+        for i in range(12):
+            path = tmp_path / folder / "train" / "xy"[i % 2] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+        protocol = resolve({**TINY, "train_images": 8, "validation_images": 4})
+        found.append(InProcessEvaluator(f"imagefolder:{tmp_path / folder}", "", protocol, "cpu").fingerprint)
+    assert found[0] == found[1] != found[2]
+
+
+def test_fingerprint_does_not_depend_on_what_was_evaluated():
+    subject = evaluator()
+    before = subject.fingerprint
+    evaluate(subject)
+    assert subject.fingerprint == before == fingerprint()
+
+
+# --- slow children, threads, devices
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """CIFAR-10's shapes without its images, and children that are only measured."""
+    images = Tensors(torch.empty((45_000, 3, 32, 32), device="meta"), torch.empty(45_000, device="meta"))
+    data = ChildData(images, images, np.zeros(3), np.ones(3), classes=10, digest="none")
+    monkeypatch.setattr(datasets, "load", lambda *_: data)
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, model, seed, measured: measured)
+
+
+def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):
+    subject = InProcessEvaluator("cifar10", "nowhere", resolve({"preset": "v1-search", "threads": 2}), "cpu")
+    child = MacroArchitecture.published()
+    with pytest.warns(UserWarning, match=r"about \d+\.\d hours on the CPU.*'v1-search'.*'digits'.*'cifar10-mini'"):
+        list(subject.evaluate([child], [0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(subject.evaluate([child, child], [1, 2]))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_no_warning_for_a_fast_child_or_a_gpu(untrained, monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    fields = {"preset": "v1-search", "threads": 2, "width": 0.03 if device == "cpu" else 1.0}
+    subject = InProcessEvaluator("cifar10", "nowhere", resolve(fields), device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ((_, found),) = subject.evaluate([MacroArchitecture.published()], [0])
+    assert found.device == ("cpu" if device == "cpu" else "a GPU")
+
+
+def test_children_train_on_the_protocols_threads_and_the_callers_are_restored(monkeypatch):
+    seen = []
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *args: seen.append(torch.get_num_threads()) or args[-1])
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        for _ in evaluator(threads=2).evaluate(ARCHITECTURES[:2], [0, 0]):
+            assert torch.get_num_threads() == 3  # also between two children
+        evaluate(evaluator(threads=None))
+        assert seen == [2, 2, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_threads_are_restored_after_an_error(monkeypatch):
+    def fail(*_):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(InProcessEvaluator, "_train", fail)
+    before = torch.get_num_threads()
+    with pytest.raises(TypeError):
+        evaluate(evaluator(threads=before + 1))
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("available", "device"), [(False, "cpu"), (True, "cuda")])
+def test_auto_is_cuda_if_there_is_one(monkeypatch, available, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert InProcessEvaluator("digits", "nowhere", resolve("digits"), "auto").device == device
+
+
+def test_data_are_not_read_before_the_first_child():
+    subject = InProcessEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu")
+    with pytest.raises(FileNotFoundError):
+        evaluate(subject)
+
+
+def test_closing_twice_does_no_harm():
+    subject = evaluator()
+    subject.close()
+    subject.close()
