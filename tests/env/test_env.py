@@ -359,7 +359,7 @@ class TestReset:
             ({"architecture": [-0.5] * 60}, r"in \[0, 30\].*-0.5"),
             ({"architecture": [math.nan] * 60}, r"in \[0, 30\].*nan"),
             ({"architecture": "{not json"}, "not a macro architecture.*{not json.*to_json"),
-            ({"architecture": '{"rules":"paper","layers":[],"links":[]}'}, "not a macro architecture.*0 layers"),
+            ({"architecture": '{"space":"macro","rules":"paper","layers":[],"links":[]}'}, "not a macro architecture.*0 layers"),
             ({"architecture": MacroArchitecture.published().to_json()}, "'published' rules.*'paper' rules"),
         ],
     )  # fmt: skip

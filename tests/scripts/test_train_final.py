@@ -45,7 +45,7 @@ def test_the_best_child_is_retrained_and_tested(search, run, tmp_path):
 
 
 def test_a_kill_changes_nothing(search, start, run, tmp_path):
-    arguments = ["--run", search, "--device", "cpu", "--epochs", "12", "--out"]
+    arguments = ["--run", search, "--device", "cpu", "--epochs", "12", "--overrides", "width=0.05", "--out"]
     assert run("train_final.py", *arguments, tmp_path / "whole").returncode == 0
     process = start("train_final.py", *arguments, tmp_path / "killed")
     deadline = time.monotonic() + 120
