@@ -38,6 +38,9 @@ print(json.dumps({"transitions": transitions, "optuna": "optuna" in sys.modules,
 """
 
 
+NO_LAYERS = '{"space":"macro","rules":"paper","layers":[],"links":[]}'
+
+
 @pytest.fixture(scope="module")
 def elsewhere(tiny, actions, tmp_path_factory):
     """What another process, with another hash seed, makes of the same environment, seed 7 and actions."""
@@ -359,7 +362,7 @@ class TestReset:
             ({"architecture": [-0.5] * 60}, r"in \[0, 30\].*-0.5"),
             ({"architecture": [math.nan] * 60}, r"in \[0, 30\].*nan"),
             ({"architecture": "{not json"}, "not a macro architecture.*{not json.*to_json"),
-            ({"architecture": '{"space":"macro","rules":"paper","layers":[],"links":[]}'}, "not a macro architecture.*0 layers"),
+            ({"architecture": NO_LAYERS}, "not a macro architecture.*0 layers"),
             ({"architecture": MacroArchitecture.published().to_json()}, "'published' rules.*'paper' rules"),
         ],
     )  # fmt: skip
