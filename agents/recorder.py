@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -15,6 +15,9 @@ from tqdm import tqdm
 
 from nases_env import rendering
 from nases_env.search_spaces import Architecture
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = (
     "step", "source", "reward", "best_reward", "train_accuracy", "validation_accuracy", "parameters", "flops",
@@ -57,8 +60,6 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
             self, run_dir=str(run_dir), children=children, settings=settings, progress=progress
         )
         gym.Wrapper.__init__(self, env)
-        from torch.utils.tensorboard import SummaryWriter
-
         self.run_dir = Path(run_dir)
         self.tensorboard_dir = self.run_dir / "tensorboard"
         self.children = children
@@ -67,14 +68,10 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
         self.source = ""
         """What the next action comes from; agents set it."""
         self.best: BestChild | None = None
+        """None until a child succeeded."""
+        self._settings = settings or {}
         self._architectures: set[str] = set()
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.tensorboard_dir, ignore_errors=True)
-        self._writer = SummaryWriter(str(self.tensorboard_dir), flush_secs=10)
-        self._write_hyperparameters(settings or {})
-        self._file = (self.run_dir / "children.csv").open("w", newline="")
-        self._table = csv.DictWriter(self._file, COLUMNS)
-        self._table.writeheader()
+        self._files: _Files | None = None
         self._bar = tqdm(total=children, unit="child", disable=not progress, dynamic_ncols=True)
 
     def step(self, action: np.ndarray) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -93,36 +90,43 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
     def log(self, numbers: dict[str, float]) -> None:
         """Write an agent's numbers to TensorBoard, at the last child."""
         for tag, number in numbers.items():
-            self._writer.add_scalar(tag, number, self.steps - 1)
+            self._opened().tensorboard.add_scalar(tag, number, max(self.steps - 1, 0))
 
     def close(self) -> None:
         """Write the best child, close the files and the environment; may be called twice."""
-        if not self._file.closed:
-            self._bar.close()
-            self._file.close()
-            self._write_best()
-            self._writer.close()
+        self._bar.close()
+        if self._files is not None:
+            self._write_best(self._files.tensorboard)
+            self._files.close()
+            self._files = None
         super().close()
 
+    def _opened(self) -> _Files:
+        """The files, written anew. Opened after the first step, when the journal is known to be this search's own."""
+        if self._files is None:
+            self._files = _Files(self.run_dir, self.tensorboard_dir, self._settings)
+        return self._files
+
     def _record(self, reward: float, info: dict[str, Any]) -> None:
-        if self.best is None or reward > self.best.reward:
+        if not info["failure"] and (self.best is None or reward > self.best.reward):
             self.best = BestChild(self.steps, reward, self.get_wrapper_attr("architecture"))
         seconds = self.get_wrapper_attr("evaluation").seconds
         self._architectures.add(info["architecture_key"])
         row = {name: info[name] for name in COLUMNS if name in info}
-        row |= {"step": self.steps, "source": self.source, "reward": reward, "best_reward": self.best.reward}
-        self._table.writerow(row | {"seconds": round(seconds, 3)})
-        self._file.flush()
+        best_reward = self.best.reward if self.best else reward
+        row |= {"step": self.steps, "source": self.source, "reward": reward, "best_reward": best_reward}
+        files = self._opened()
+        files.write_row(row | {"seconds": round(seconds, 3)})
         scalars = {
             name: row[name] for name in ("reward", "best_reward", "validation_accuracy", "train_accuracy", "parameters")
         }
         scalars |= {"child_seconds": seconds, "unique_architectures": len(self._architectures)}
         for name, number in scalars.items():
-            self._writer.add_scalar(f"search/{name}", number, self.steps)
-        self._bar.set_postfix(best=f"{self.best.reward:.3f}", reward=f"{reward:.3f}", refresh=False)
+            files.tensorboard.add_scalar(f"search/{name}", number, self.steps)
+        self._bar.set_postfix(best=f"{best_reward:.3f}", reward=f"{reward:.3f}", refresh=False)
         self._bar.update()
 
-    def _write_best(self) -> None:
+    def _write_best(self, tensorboard: SummaryWriter) -> None:
         if self.best is None:
             return
         from PIL import Image
@@ -130,13 +134,36 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
         picture = rendering.picture(self.best.architecture)
         Image.fromarray(picture).save(self.run_dir / "best.png")
         (self.run_dir / "best.json").write_text(self.best.architecture.to_json() + "\n")
-        self._writer.add_image("search/best_network", picture, self.best.step, dataformats="HWC")
-        self._writer.add_text("search/best_network", rendering.table(self.best.architecture), self.best.step)
+        tensorboard.add_image("search/best_network", picture, self.best.step, dataformats="HWC")
+        tensorboard.add_text("search/best_network", rendering.table(self.best.architecture), self.best.step)
+
+
+class _Files:
+    """children.csv and TensorBoard's folder of one search."""
+
+    def __init__(self, run_dir: Path, tensorboard_dir: Path, settings: dict[str, Any]):
+        from torch.utils.tensorboard import SummaryWriter
+
+        run_dir.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(tensorboard_dir, ignore_errors=True)
+        self.tensorboard = SummaryWriter(str(tensorboard_dir), flush_secs=10)
+        self._write_hyperparameters(settings)
+        self._file = (run_dir / "children.csv").open("w", newline="")
+        self._table = csv.DictWriter(self._file, COLUMNS)
+        self._table.writeheader()
+
+    def write_row(self, row: dict[str, Any]) -> None:
+        self._table.writerow(row)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self.tensorboard.close()
 
     def _write_hyperparameters(self, settings: dict[str, Any]) -> None:
         """TensorBoard's HPARAMS, in this folder (SummaryWriter.add_hparams would start another one)."""
         from torch.utils.tensorboard.summary import hparams
 
         plain = {name: value if isinstance(value, int | float) else str(value) for name, value in settings.items()}
-        for summary in hparams(plain, {"search/best_reward": 0.0, "search/reward": 0.0}):
-            self._writer._get_file_writer().add_summary(summary)
+        for summary in hparams(plain, {"search/best_reward": 0.0}):
+            self.tensorboard._get_file_writer().add_summary(summary)

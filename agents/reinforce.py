@@ -47,8 +47,10 @@ class Reinforce(Agent):
         super().__init__(env, seed, settings)
         self.settings = settings or ReinforceSettings()
         self._decoder = env.get_wrapper_attr("decoder")
+        # Fresh weights from a generator of their own: agents of one seed share their random children.
+        weights = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self.controller = Controller(
-            self._decoder, self.settings.policy, self.settings.sigma, self.settings.pretrained, self.rng
+            self._decoder, self.settings.policy, self.settings.sigma, self.settings.pretrained, weights
         )
         self.pool = RewardPool()
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import shlex
 import sys
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 
 import nases_env  # noqa: F401  (registers the ids)
-from nases_env.ledger import heal, read_trials
+from nases_env.ledger import JournalLedger, read_trials
 
 MAY_DIFFER = ("children", "device", "data_dir")
 """Settings that a resumed search may change: they alter no child."""
@@ -72,22 +73,35 @@ class RunDirectory:
             resume: Whether a search that was started here may go on.
 
         Raises:
-            FileExistsError: If a search was started here and resume is False.
-            ValueError: If it was started with other options.
+            FileExistsError: If there are children here and resume is False.
+            ValueError: If there are, and the search was started with other options, or had more children.
+            BlockingIOError: If another process searches here.
         """
         environment = {"id": env_id, "keywords": keywords, "protocol": protocol}
         settings = json.loads(json.dumps({"options": options, "environment": environment}))
-        if self.exists():
-            if not resume:
+        ledger = JournalLedger(self.journal)  # locked, so that nothing is written under a search that runs
+        try:
+            if ledger.recorded and not resume:
                 raise FileExistsError(f"{self.path} holds a search already; go on with --resume or choose another")
-            _check_same(self.path, self.options(), settings["options"])
-        self.path.mkdir(parents=True, exist_ok=True)
+            if ledger.recorded and self.exists():
+                _check_same(self.path, self.options(), settings["options"])
+            if (budget := options.get("children", math.inf)) < ledger.recorded:
+                raise ValueError(
+                    f"{self.path} holds {ledger.recorded} children; ask for at least as many, not {budget}"
+                )
+            self._write(settings)
+        finally:
+            ledger.close()
+
+    def _write(self, settings: dict[str, Any]) -> None:
         partial = self._settings.with_suffix(".partial")
         partial.write_text(json.dumps(settings, indent=2) + "\n")
         partial.replace(self._settings)
         with (self.path / "command.txt").open("a") as file:
             file.write(shlex.join([sys.executable, *sys.argv]) + "\n")
-        (self.path / "versions.json").write_text(json.dumps(_versions(), indent=2) + "\n")
+        versions = self.path / "versions.json"
+        if not versions.exists():  # of the first start; every child in the journal has its own
+            versions.write_text(json.dumps(_versions(), indent=2) + "\n")
 
     def best(self) -> FoundChild:
         """The child with the highest reward, the earliest of equals.
@@ -96,8 +110,6 @@ class RunDirectory:
             ValueError: If no child succeeded yet.
             FileNotFoundError: If there is no journal.
         """
-        if self.journal.is_file():
-            heal(self.journal)
         trials = [trial for trial in read_trials(self.journal) if not trial.user_attrs["evaluation"]["failure"]]
         if not trials:
             raise ValueError(f"{self.journal} holds no child that succeeded")

@@ -16,7 +16,8 @@ from agents.recorder import Recorder
 try:
     import stable_baselines3 as sb3
     from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.logger import configure
+    from stable_baselines3.common.logger import KVWriter, Logger
+    from stable_baselines3.common.noise import NormalActionNoise
     from stable_baselines3.common.vec_env import DummyVecEnv
 except ImportError as error:
     raise ImportError(
@@ -26,15 +27,30 @@ except ImportError as error:
 _OFF_POLICY: dict[str, Any] = {"learning_starts": 10, "batch_size": 32, "train_freq": 1, "gradient_steps": 4}
 
 
-class _Stop(BaseCallback):
-    """Ends learning when the budget is spent, also in the middle of a roll-out."""
+class _ToRecorder(KVWriter):
+    """Writes a model's numbers beside the search's own, at the last child."""
+
+    def __init__(self, recorder: Recorder):
+        self._recorder = recorder
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        numbers = {tag: number for tag, number in key_values.items() if isinstance(number, int | float | np.number)}
+        self._recorder.log({tag: float(number) for tag, number in numbers.items()})
+
+
+class _Budget(BaseCallback):
+    """Ends learning in the middle of a roll-out if the budget does; logs after each roll-out, not each episode."""
 
     def __init__(self, children: int):
         super().__init__()
         self._children = children
 
     def _on_step(self) -> bool:
-        return self.num_timesteps < self._children
+        whole = self._children % getattr(self.model, "n_steps", 1) == 0
+        return whole or self.num_timesteps < self._children
+
+    def _on_rollout_end(self) -> None:
+        self.logger.dump(self.num_timesteps)
 
 
 class SB3Agent(Agent):
@@ -50,8 +66,9 @@ class SB3Agent(Agent):
         vector = DummyVecEnv([lambda: rescaled])
         vector.seed(seed)
         model = getattr(sb3, self.algorithm)
-        self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **self.settings | (settings or {}))
-        self.model.set_logger(configure(str(env.tensorboard_dir), ["tensorboard"]))
+        chosen = self.settings | self._noise(env.get_wrapper_attr("decoder").action_size) | (settings or {})
+        self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **chosen)
+        self.model.set_logger(Logger(None, [_ToRecorder(env)]))
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions in [0, 1] for origin vectors, drawn from the present policy."""
@@ -61,11 +78,16 @@ class SB3Agent(Agent):
     def run(self, env: Recorder, children: int) -> None:
         """Let the model collect and learn."""
         env.source = self.source
-        self.model.learn(children, callback=_Stop(children), log_interval=1)
+        self.model.learn(children, callback=_Budget(children), log_interval=1)
+        self.model.logger.dump(children)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The policy's weights."""
         return {name: tensor.numpy() for name, tensor in self.model.policy.state_dict().items()}
+
+    def _noise(self, action_size: int) -> dict[str, Any]:
+        """Settings that depend on the size of an action."""
+        return {}
 
 
 class PPO(SB3Agent):
@@ -94,10 +116,13 @@ class SAC(SB3Agent):
 
 
 class TD3(SB3Agent):
-    """Twin delayed DDPG (Fujimoto et al. 2018), 10 random children, then 4 updates a child."""
+    """Twin delayed DDPG (Fujimoto et al. 2018), 10 random children, then 4 updates a child and Gaussian noise."""
 
     algorithm = "TD3"
     settings = _OFF_POLICY
+
+    def _noise(self, action_size: int) -> dict[str, Any]:
+        return {"action_noise": NormalActionNoise(np.zeros(action_size), np.full(action_size, 0.2))}
 
 
 AGENTS: dict[str, type[SB3Agent]] = {"ppo": PPO, "a2c": A2C, "sac": SAC, "td3": TD3}

@@ -30,8 +30,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     the rules of the search space turn that into an architecture. One episode is one search. The reward depends on
     the action alone: the state only tells what was built last.
 
-    Training is expensive: seconds (`digits`), a minute (`cifar10-mini`) or GPU-minutes (`v1-search`) a step. A child
-    that fails (not a number, out of memory, over a limit) never raises: its reward is −1 and `info["failure"]`
+    Training is expensive: a second (`digits`), half a minute (`cifar10-mini`) or GPU-minutes (`v1-search`) a step. A
+    child that fails (not a number, out of memory, over a limit) never raises: its reward is −1 and `info["failure"]`
     names the reason.
 
     ## Action Space
@@ -105,8 +105,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     * v0: first version.
 
     Raises:
-        ValueError: From the constructor, if an argument has a value that does not exist (`dataset` and `device`, which
-            are first looked at when the first child is built: from `step`).
+        ValueError: From the constructor, if an argument has a value that does not exist (`device`, which is first
+            looked at when the first child is built: from `step`).
     """
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
@@ -136,12 +136,12 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
             raise ValueError(f"reuse is the text {reuse!r}; expected a list of journals")
         if reuse and ledger is None:
             raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
-        from nases_env.children.protocol import resolve
+        from nases_env.children.protocol import check_dataset, resolve
 
         self.render_mode = render_mode
         self.space = search_spaces.make(space, rules)
         self.decoder = embeddings.make(decoder, self.space, calibration)
-        self.dataset, self.data_dir, self.device = dataset, data_dir, device
+        self.dataset, self.data_dir, self.device = check_dataset(dataset), data_dir, device
         self.protocol = resolve(protocol)
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
@@ -219,7 +219,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         return None
 
     def close(self) -> None:
-        """Free the device and the journal; may be called twice. `reset` starts another search."""
+        """Free cached device memory and the journal; may be called twice. `reset` starts another search."""
         if self._pipeline is not None:
             self._pipeline.close()
         self._pipeline = self._architecture = None

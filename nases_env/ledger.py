@@ -114,15 +114,20 @@ class JournalLedger(Ledger):
         except BaseException:
             self.close()
             raise
-        self._recorded = [(trial.params, *_evaluation(trial)) for trial in trials]
-        for _, identity, evaluation in self._recorded:
+        self._replayable = [(trial.params, *_evaluation(trial)) for trial in trials]
+        for _, identity, evaluation in self._replayable:
             self._found.setdefault(identity, evaluation)
+
+    @property
+    def recorded(self) -> int:
+        """Children that the file held when it was opened."""
+        return len(self._replayable)
 
     def replay(self, action: np.ndarray, identity: EvaluationId) -> Evaluation | None:
         """The journal's evaluation of the next child; see `Ledger.replay`."""
-        if self.children >= len(self._recorded):
+        if self.children >= self.recorded:
             return None
-        params, recorded, evaluation = self._recorded[self.children]
+        params, recorded, evaluation = self._replayable[self.children]
         if _params(action) != params or recorded != identity:
             raise LedgerMismatchError(
                 f"{self.path} holds child {self.children} as {recorded} from action "

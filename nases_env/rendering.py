@@ -192,7 +192,7 @@ def _draw_text(axes: Axes, y: float, size: float, text: str) -> None:
 
 def _note(architecture: MacroArchitecture) -> str:
     """How to read the picture; nothing about what it does not show."""
-    text = f"In a box: operation, filter size, number of filters ({_FULL} fill the box)."
+    text = f"In a box: operation, filter size, number of filters before the protocol's width ({_FULL} fill the box)."
     if not all(layer.filters for layer in architecture.layers):
         text += " A pool 2x2 /2 halves the image and keeps its channels."
     if architecture.links:

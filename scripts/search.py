@@ -1,7 +1,7 @@
 """Searches for a network with one agent.
 
     python scripts/search.py
-    python scripts/search.py --dataset imagefolder:PATH --protocol cifar10-mini --agent reinforce --children 100
+    python scripts/search.py --env-id NASES-v0 --dataset imagefolder:PATH --protocol cifar10-mini
 
 Results go to a folder of their own under runs/; `tensorboard --logdir runs` shows the curves.
 """
@@ -9,9 +9,11 @@ Results go to a folder of their own under runs/; `tensorboard --logdir runs` sho
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -22,8 +24,8 @@ import agents
 from agents.recorder import Recorder
 from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
-from nases_env.children.protocol import parse_overrides
-from nases_env.ledger import LedgerMismatchError
+from nases_env.children.protocol import FOLDER, parse_overrides
+from nases_env.env import NASESEnv
 
 ENVIRONMENT = (
     "dataset",
@@ -55,7 +57,7 @@ class Options:
     resume: bool = False
     """Go on with the search in run_dir, with the settings it was started with; start it if there is none."""
     reuse: tuple[str, ...] = ()
-    """Journals of other searches whose evaluations need not be trained again."""
+    """Folders or journals of other searches whose evaluations need not be trained again."""
 
     dataset: str | None = None
     """digits, cifar10 or imagefolder:PATH (with PATH/train/<class>/* and PATH/test/<class>/*)."""
@@ -83,11 +85,15 @@ class Options:
     reinforce: ReinforceSettings = ReinforceSettings()
 
     def environment(self) -> dict[str, Any]:
-        """Keywords for gym.make."""
+        """Keywords for gym.make; folders by their absolute paths, so that the search can be retrained from anywhere."""
         keywords = {name: getattr(self, name) for name in ENVIRONMENT if getattr(self, name) is not None}
         if self.overrides:
             registered = gym.spec(self.env_id).kwargs.get("protocol", "digits")
             keywords["protocol"] = {"preset": self.protocol or registered, **parse_overrides(self.overrides)}
+        if (dataset := keywords.get("dataset", "")).startswith(FOLDER):
+            keywords["dataset"] = FOLDER + str(Path(dataset.removeprefix(FOLDER)).resolve())
+        if "data_dir" in keywords:
+            keywords["data_dir"] = str(Path(keywords["data_dir"]).resolve())
         return keywords
 
 
@@ -96,6 +102,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     options = tyro.cli(Options, args=arguments)
     if options.resume and options.run_dir and RunDirectory(options.run_dir).exists():
         stored = RunDirectory(options.run_dir).options()
+        stored |= {"run_dir": options.run_dir, "resume": True}
         stored |= {name: tuple(stored[name]) for name in ("overrides", "reuse")}
         stored["reinforce"] = ReinforceSettings(**stored["reinforce"])
         return tyro.cli(Options, args=arguments, default=Options(**stored))
@@ -109,50 +116,67 @@ def main(options: Options) -> int:
     torch.set_num_threads(1)  # for the controller: faster at its size, and the same on every machine
     name = f"{options.env_id}-{options.agent}-seed{options.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     run = RunDirectory(options.run_dir or f"runs/{name}")
-    settings = dataclasses.asdict(options) | {"run_dir": str(run.path), "resume": False}
+    settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in ("run_dir", "resume")}
     try:
+        _check(options)
         agent_class = agents.find(options.agent)
         keywords = {**agent_class.env_kwargs, **options.environment()}
-        # Made without a journal first, so that a wrong option leaves no folder behind.
-        protocol = dataclasses.asdict(gym.make(options.env_id, **keywords).get_wrapper_attr("protocol"))
+        # Made without a journal first, so that most wrong options leave no folder behind.
+        environment = gym.make(options.env_id, **keywords).unwrapped
+        if not isinstance(environment, NASESEnv):
+            raise ValueError(f"{options.env_id} is no NASES environment: {type(environment).__name__}")
+        protocol = dataclasses.asdict(environment.protocol)
         run.start(settings, options.env_id, keywords, protocol, options.resume)
         env = gym.make(
             options.env_id,
             max_episode_steps=options.children,
             ledger=str(run.journal),
-            reuse=list(options.reuse),
+            reuse=[str(RunDirectory(path).journal if Path(path).is_dir() else path) for path in options.reuse],
             **keywords,
         )
     except (ValueError, OSError, ImportError, gym.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    recorder = Recorder(env, run.path, options.children, _flat(settings))
-    print(f"{options.agent} searches {options.env_id} with {options.children} children; results: {run.path}")
+    print(
+        f"{options.agent} searches {options.env_id} with {options.children} children; results: {run.path}", flush=True
+    )
+    recorder = Recorder(env, run.path, options.children, _flat(settings, environment))
     status = 0
     try:
-        agent = agents.find(options.agent)(recorder, options.seed, _agent_settings(options))
-        agent.run(recorder, options.children)
+        agent = agent_class(recorder, options.seed, _agent_settings(options))
+        try:
+            agent.run(recorder, options.children)
+        except KeyboardInterrupt:
+            status = 130
         _save_controller(agent, run)
-    except KeyboardInterrupt:
-        status = 130
-    except (LedgerMismatchError, FileNotFoundError, BlockingIOError) as error:
-        recorder.close()
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    recorder.close()
+    finally:
+        recorder.close()
     _summarise(recorder, run, interrupted=status == 130)
     return status
+
+
+def _check(options: Options) -> None:
+    if options.children < 1 or options.seed < 0:
+        raise ValueError(f"--children {options.children} has to be at least 1, --seed {options.seed} at least 0")
+    if options.resume and not options.run_dir:
+        raise ValueError("--resume goes on with the search in a folder; name it with --run-dir")
 
 
 def _agent_settings(options: Options) -> ReinforceSettings | None:
     return options.reinforce if options.agent == "reinforce" else None
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """One level, without what was left to its default."""
+def _flat(settings: dict[str, Any], environment: NASESEnv) -> dict[str, Any]:
+    """One level, with what the environment's keywords are where they were left to their defaults."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(NASESEnv).parameters.items()}
+    registered = environment.spec.kwargs if environment.spec else {}
+    keywords = {name: (defaults | registered)[name] for name in ENVIRONMENT}
     nested = {f"reinforce.{name}": value for name, value in settings["reinforce"].items()}
-    flat = {name: value for name, value in settings.items() if name != "reinforce" and value not in (None, ())}
-    return flat | (nested if settings["agent"] == "reinforce" else {})
+    flat = {name: value for name, value in settings.items() if name not in ("reinforce", *ENVIRONMENT)}
+    return flat | keywords | (nested if settings["agent"] == "reinforce" else {})
 
 
 def _save_controller(agent: agents.Agent, run: RunDirectory) -> None:

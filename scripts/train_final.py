@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from agents.run_directory import FoundChild, RunDirectory
 from nases_env.children import build, datasets
-from nases_env.children.protocol import Protocol, parse_overrides, resolve
-from nases_env.children.training import Diverged, Trainer, cpu_threads, resolve_device
+from nases_env.children.protocol import Protocol, final_protocol, parse_overrides
+from nases_env.children.training import Diverged, Trainer, cpu_threads, is_out_of_memory, resolve_device
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture
 
@@ -93,6 +93,14 @@ class FinalTraining:
         self.parameters = build.count_parameters(skeleton)
         model = build.materialise(skeleton, torch.Generator().manual_seed(seed), device)
         self.trainer = Trainer(model, data.train, protocol, seed)
+        fields = dataclasses.asdict(protocol)
+        self.network = {
+            "architecture": json.loads(architecture.to_json()),
+            "protocol": {"preset": fields.pop("name"), **fields},
+            "channels": channels,
+            "classes": data.classes,
+        }
+        """What `nases_env.children.build.load` builds the network from."""
         self.curve: list[dict[str, float]] = []
         """A row per epoch."""
         self.checkpoint = folder / "checkpoint.safetensors"
@@ -102,7 +110,7 @@ class FinalTraining:
             self.curve = [{name: float(value) for name, value in row.items()} for row in rows][: self.trainer.epoch]
 
     def train(self, checkpoint_every: int) -> None:
-        """Train to the last epoch."""
+        """Train to the last epoch and write the weights."""
         writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.trainer.epoch)
         remaining = range(self.trainer.epoch, self.protocol.epochs)
         with tqdm(remaining, initial=self.trainer.epoch, total=self.protocol.epochs, unit="epoch") as bar:
@@ -117,6 +125,9 @@ class FinalTraining:
                 if (epoch + 1) % checkpoint_every == 0 or epoch + 1 == self.protocol.epochs:
                     self._save_checkpoint()
         writer.close()
+        weights = {name: tensor.cpu().contiguous() for name, tensor in self.trainer.model.state_dict().items()}
+        save_file(weights, self.folder / "model.safetensors")
+        (self.folder / "network.json").write_text(json.dumps(self.network, indent=2) + "\n")
 
     def test(self) -> float:
         """Accuracy on the test part, after the last epoch."""
@@ -136,7 +147,10 @@ class FinalTraining:
 def main(options: Options) -> int:
     """Retrain, test once, write; returns the exit status."""
     try:
+        if options.checkpoint_every < 1:
+            raise ValueError(f"--checkpoint-every {options.checkpoint_every} has to be at least 1")
         child, architecture, protocol, environment = _best_child(options)
+        datasets.check_test_part(environment.dataset)
         folder = Path(options.out or f"{options.run}/final")
         identity = {
             "child": child.number,
@@ -168,13 +182,19 @@ def main(options: Options) -> int:
             )
             training.train(options.checkpoint_every)
             accuracy = training.test()
+            _write_metrics(training, identity, accuracy)
     except (ValueError, OSError, Diverged) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"error: out of memory ({error}); try a smaller --overrides batch_size=", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint")
         return 130
-    _write_results(training, identity, accuracy)
+    print(f"load it: nases_env.children.build.load('{folder}')")
     print(f"test accuracy {accuracy:.4f} (error {100 * (1 - accuracy):.2f} %), opened once, at the last epoch")
     print(f"weights: {folder / 'model.safetensors'}, metrics: {folder / 'metrics.json'}, curve: {folder / 'curve.csv'}")
     return 0
@@ -187,8 +207,8 @@ def _best_child(options: Options) -> tuple[FoundChild, Architecture, Protocol, N
     assert isinstance(environment, NASESEnv)
     child = run.best()
     architecture = environment.space.from_json(json.dumps(child.evaluation["architecture_json"]))
-    preset = options.protocol or environment.protocol.final
-    return child, architecture, resolve({"preset": preset, **options.fields()}), environment
+    protocol = final_protocol(environment.protocol, options.protocol, options.fields())
+    return child, architecture, protocol, environment
 
 
 def _claim(folder: Path, identity: dict[str, Any]) -> None:
@@ -199,16 +219,15 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "training.json"
-    if file.is_file() and json.loads(file.read_text()) != identity:
+    before = json.loads(file.read_text()) if file.is_file() else identity
+    if different := [name for name in identity if before.get(name) != identity[name]]:
         raise FileExistsError(
-            f"{folder} belongs to a training of another child, protocol or seed (see {file}); choose another --out"
+            f"{folder} belongs to a training with another {', '.join(different)}; choose another --out"
         )
     file.write_text(json.dumps(identity, indent=2) + "\n")
 
 
-def _write_results(training: FinalTraining, identity: dict[str, Any], accuracy: float) -> None:
-    weights = {name: tensor.cpu().contiguous() for name, tensor in training.trainer.model.state_dict().items()}
-    save_file(weights, training.folder / "model.safetensors")
+def _write_metrics(training: FinalTraining, identity: dict[str, Any], accuracy: float) -> None:
     metrics = identity | {
         "test_accuracy": accuracy,
         "running_train_accuracy": training.curve[-1]["running_train_accuracy"],

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nases_env import search_spaces
 from nases_env.children.macro import MacroChild
-from nases_env.children.protocol import Protocol
+from nases_env.children.protocol import Protocol, resolve
 from nases_env.search_spaces import Architecture, MacroArchitecture
 
 
@@ -34,6 +39,24 @@ def count_flops(meta_model: nn.Module, channels: int, image_size: int) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         meta_model(torch.empty((1, channels, image_size, image_size), device="meta"))
     return counter.get_total_flops()
+
+
+def load(folder: str | Path, device: str = "cpu") -> nn.Module:
+    """The trained network of a folder that `scripts/train_final.py` wrote, ready to use.
+
+    Args:
+        folder: With `network.json` (architecture, protocol, channels, classes) and `model.safetensors`.
+        device: A torch device.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+    """
+    network = json.loads((Path(folder) / "network.json").read_text())
+    architecture = search_spaces.from_json(json.dumps(network["architecture"]))
+    protocol = resolve(network["protocol"])
+    model = skeleton(architecture, protocol, network["channels"], network["classes"]).to_empty(device="cpu")
+    model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
+    return model.to(device).eval()
 
 
 def materialise(meta_model: nn.Module, generator: torch.Generator, device: str) -> nn.Module:

@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from nases_env.children.protocol import Protocol
+from nases_env.children.protocol import FOLDER, Protocol, check_dataset
 
 Part = Literal["train", "test"]
-FOLDER = "imagefolder:"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ class ChildData:
     """Names the pixels, the labels and the split."""
 
 
-@lru_cache(maxsize=4)
 def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
     """The training part on the device, split as the protocol says; once per process.
 
@@ -68,6 +66,11 @@ def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildD
         FileNotFoundError: If the data are missing: what, where, how to get them.
         ValueError: If there is no such data set, or it has too few images.
     """
+    return _load(dataset, data_dir, protocol.data_only(), device)
+
+
+@lru_cache(maxsize=4)
+def _load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
     images = read(dataset, data_dir, "train", protocol.image_size)
     train, validation = _split(images, protocol)
     scaled = train.pixels.reshape(-1, train.pixels.shape[-1]) / np.float32(255)
@@ -101,14 +104,9 @@ def _standardise(images: Images, mean: np.ndarray, deviation: np.ndarray, device
 
 def read(dataset: str, data_dir: str, part: Part, image_size: int | None = None) -> Images:
     """All images of one part of a data set, averaged down to image_size."""
-    if dataset == "digits":
-        images = _digits(part)
-    elif dataset == "cifar10":
-        images = _cifar10(data_dir, part)
-    elif dataset.startswith(FOLDER):
+    if check_dataset(dataset).startswith(FOLDER):
         return _image_folder(Path(dataset.removeprefix(FOLDER)), part, image_size)
-    else:
-        raise ValueError(f"there is no dataset {dataset!r}; choose 'cifar10', 'digits' or 'imagefolder:PATH'")
+    images = _digits(part) if dataset == "digits" else _cifar10(data_dir, part)
     if image_size is None or images.pixels.shape[1:3] == (image_size, image_size):
         return images
     resized = [_resize(Image.fromarray(pixels.squeeze()), image_size) for pixels in images.pixels]
@@ -173,19 +171,7 @@ def _cifar10(data_dir: str, part: Part) -> Images:
 def _image_folder(root: Path, part: Part, image_size: int | None) -> Images:
     """`root/part/<class>/*`, decoded once and then kept as one array in the user's cache folder."""
     folder = root / part
-    classes = _subfolders(root / "train")  # of both parts, so that a class has one number
-    if unknown := sorted(set(_subfolders(folder)) - set(classes)):
-        raise ValueError(f"{folder} has classes {unknown} that {root / 'train'} has not")
-    files = [
-        (path, label)
-        for label, name in enumerate(classes)
-        if (folder / name).is_dir()
-        for path in sorted((folder / name).iterdir())
-    ]
-    if not files:
-        raise FileNotFoundError(
-            f"there are no images in {folder.resolve()}; expected {root}/train/<class>/* and {root}/test/<class>/*"
-        )
+    files = _files(root, part)
     listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
     for path, _ in files:
         status = path.stat()
@@ -200,6 +186,36 @@ def _image_folder(root: Path, part: Part, image_size: int | None) -> Images:
     np.savez(partial, pixels=images.pixels, labels=images.labels)
     partial.replace(cache)
     return images
+
+
+def check_test_part(dataset: str) -> None:
+    """Whether there is a test part, without opening it.
+
+    Raises:
+        FileNotFoundError: If an image folder has none.
+        ValueError: If it has a class that the training part has not.
+    """
+    if dataset.startswith(FOLDER):
+        _files(Path(dataset.removeprefix(FOLDER)), "test")
+
+
+def _files(root: Path, part: Part) -> list[tuple[Path, int]]:
+    """Every image of a part, with its class's number."""
+    folder = root / part
+    classes = _subfolders(root / "train")  # of both parts, so that a class has one number
+    if unknown := sorted(set(_subfolders(folder)) - set(classes)):
+        raise ValueError(f"{folder} has classes {unknown} that {root / 'train'} has not")
+    files = [
+        (path, label)
+        for label, name in enumerate(classes)
+        if (folder / name).is_dir()
+        for path in sorted((folder / name).iterdir())
+    ]
+    if not files:
+        raise FileNotFoundError(
+            f"there are no images in {folder.resolve()}; expected {root}/train/<class>/* and {root}/test/<class>/*"
+        )
+    return files
 
 
 def _subfolders(folder: Path) -> list[str]:

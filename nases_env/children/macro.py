@@ -41,7 +41,7 @@ class MacroChild(nn.Module):
             for source in self.sources[index]:
                 linked = outputs[source]
                 if published:
-                    linked = max(1, linked // 10 + protocol.added_filters // 10)
+                    linked = max(1, linked // 10 + int(protocol.added_filters * protocol.width / 10))
                     stride = strides[index] // strides[source]
                     self.links[f"{source}_{index}"] = nn.Sequential(
                         _Subsample(stride), nn.Conv2d(outputs[source], linked, 1), nn.BatchNorm2d(linked), nn.ReLU()

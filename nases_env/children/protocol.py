@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
@@ -11,7 +12,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a child is trained and measured. The defaults are v1's search (section 4.2)."""
+    """How a child is trained and measured. The defaults are v1's search (section 4.2), in float32."""
 
     name: str = "v1-search"
     """The preset this started from."""
@@ -49,8 +50,8 @@ class Protocol:
     weight_decay: float = 1e-4
     """On all parameters."""
     train_accuracy: Literal["clean", "running"] = "clean"
-    """ACC_tr of Eq. 1: a pass without augmentation over as many training images as there are validation images
-    (final: test images), or the last epoch's running accuracy."""
+    """ACC_tr of Eq. 1: a pass without augmentation over as many training images as there are validation images, or the
+    last epoch's running accuracy."""
 
     width: float = 1.0
     """Factor on every layer's filters."""
@@ -64,24 +65,30 @@ class Protocol:
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16`: autocast on CUDA; on a CPU always float32."""
     threads: int | None = None
-    """CPU threads, so that neither core count nor neighbours change a result; None: torch's own choice."""
+    """CPU threads, so that neither core count nor neighbours change a result; None: all cores."""
     max_parameters: int | None = None
     """A child with more is a failure."""
     max_flops: int | None = None
     """A child with more FLOPs an image is a failure."""
 
     def __post_init__(self):
-        layers = isinstance(self.reductions, list | tuple) and all(isinstance(at, int) for at in self.reductions)
-        self._check("reductions", layers, "a list of layers")
+        layers = isinstance(self.reductions, list | tuple) and all(
+            type(at) is int and at >= 1 for at in self.reductions
+        )
+        self._check("reductions", layers, "a list of layers, from 1")
         object.__setattr__(self, "reductions", tuple(self.reductions))  # JSON has lists
         for name, lowest in _LOWEST.items():
-            self._check(name, isinstance(getattr(self, name), int) and getattr(self, name) >= lowest, f"int ≥ {lowest}")
+            value = getattr(self, name)
+            self._check(name, type(value) is int and value >= lowest, f"int ≥ {lowest}")
         for name, lowest in _LOWEST_IF_SET.items():
             value = getattr(self, name)
-            self._check(name, value is None or (isinstance(value, int) and value >= lowest), f"None or int ≥ {lowest}")
+            self._check(name, value is None or (type(value) is int and value >= lowest), f"None or int ≥ {lowest}")
         for name in ("width", "learning_rate", "final_learning_rate", "momentum", "weight_decay"):
             value = getattr(self, name)
-            self._check(name, isinstance(value, int | float) and value >= 0, "a number, at least 0")
+            self._check(name, type(value) in (int, float) and 0 <= value < math.inf, "a number, at least 0")
+            object.__setattr__(self, name, float(value))  # 1 and 1.0 are one protocol
+        for name in ("stratified", "flip"):
+            self._check(name, type(getattr(self, name)) is bool, "true or false")
         for name in ("train_accuracy", "precision"):
             words = get_args(get_type_hints(Protocol)[name])
             self._check(name, getattr(self, name) in words, f"one of {words}")
@@ -91,6 +98,11 @@ class Protocol:
                 f"protocol fields final_learning_rate and learning_rate are {self.final_learning_rate} and "
                 f"{self.learning_rate}; expected 0 < final_learning_rate <= learning_rate"
             )
+
+    def data_only(self) -> Protocol:
+        """What decides which images are trained and measured on; everything else as it is by default."""
+        names = ("image_size", "train_images", "validation_images", "split_seed", "stratified")
+        return Protocol(**{name: getattr(self, name) for name in names})
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -102,8 +114,11 @@ class Protocol:
         return max(scaled, 1) * self.width_multiple
 
 
+DATASETS = ("cifar10", "digits")
+FOLDER = "imagefolder:"
+
 _LOWEST = {
-    "epochs": 1, "batch_size": 1, "width_multiple": 1, "validation_images": 0, "crop_padding": 0, "cutout": 0,
+    "epochs": 1, "batch_size": 2, "width_multiple": 1, "validation_images": 0, "crop_padding": 0, "cutout": 0,
     "added_filters": 0, "split_seed": 0,
 }  # fmt: skip
 _LOWEST_IF_SET = {
@@ -154,6 +169,35 @@ PRESETS: dict[str, Protocol] = {
 }
 
 
+FINAL = tuple(protocol.name for protocol in PRESETS.values() if not protocol.final)
+
+
+def final_protocol(search: Protocol, preset: str | None, overrides: Mapping[str, Any]) -> Protocol:
+    """The protocol that retrains the best child of a search.
+
+    What the search changed of its own preset is changed here too, unless the final preset changes it itself.
+
+    Args:
+        search: The search's protocol.
+        preset: The final preset; None: the one that the search's names.
+        overrides: Fields to change after that.
+
+    Raises:
+        ValueError: If the preset or a field does not exist, or the protocol holds images out.
+    """
+    name = preset or search.final
+    final, own = resolve(name), PRESETS[search.name]
+    carried = {
+        field.name: getattr(search, field.name)
+        for field in dataclasses.fields(Protocol)
+        if getattr(search, field.name) != getattr(own, field.name) == getattr(final, field.name)
+    }
+    protocol = resolve({"preset": name, **carried, **overrides})
+    if protocol.validation_images:
+        raise ValueError(f"protocol {name!r} holds images out for a search; final ones are {', '.join(FINAL)}")
+    return protocol
+
+
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     """Fields to override from a command line's `field=value`; values are JSON, or else taken as words.
 
@@ -170,6 +214,17 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             overrides[name] = value
     return overrides
+
+
+def check_dataset(dataset: str) -> str:
+    """The data set's name, if it can be one.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if dataset not in DATASETS and not str(dataset).startswith(FOLDER):
+        raise ValueError(f"there is no dataset {dataset!r}; choose {', '.join(DATASETS)} or {FOLDER}PATH")
+    return dataset
 
 
 def resolve(protocol: str | Mapping[str, Any] | Protocol) -> Protocol:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
@@ -28,9 +29,17 @@ class Trainer:
         data: What to train on.
         protocol: How.
         seed: Seed of the order of the images and of their augmentation.
+
+    Raises:
+        ValueError: If the protocol's cutout is as large as the images.
     """
 
     def __init__(self, model: nn.Module, data: Tensors, protocol: Protocol, seed: int):
+        size = data.images.shape[-1]
+        if protocol.cutout >= size:
+            raise ValueError(
+                f"cutout={protocol.cutout} would blank whole images of {size} pixels; choose less than {size}"
+            )
         self.model = model
         self.data = data
         self.protocol = protocol
@@ -158,15 +167,32 @@ def _batch_sizes(images: int, batch_size: int) -> list[int]:
 
 
 def resolve_device(device: str) -> str:
-    """The device itself; for `auto`, CUDA if there is one, else the CPU."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    """The device itself; for `auto`, CUDA if there is one, else the CPU.
+
+    Raises:
+        ValueError: If there is no such device here.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"device {device!r} cannot be used here ({error}); choose 'auto' or 'cpu'") from error
+    return device
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whichever device and in whichever library's words."""
+    text = str(error)
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "unable to find an engine to execute")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in text for word in words)
 
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Fixes torch's CPU threads inside the block."""
+    """Fixes torch's CPU threads inside the block; None: one per core."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count or os.cpu_count() or before)
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ def make(decoder: str, space: SearchSpace, calibration: str = "output") -> Decod
         ValueError: If there is no such decoder or calibration, or it decodes vectors of another size.
         FileNotFoundError: If the weights or their card are missing.
     """
-    checked = calibrations.check(calibration)
+    checked, decoder = calibrations.check(calibration), str(decoder)
     if decoder == "identity":
         return IdentityDecoder(space.origin_size)
     if decoder in LINEAR:

@@ -15,9 +15,9 @@ import torch
 import torchvision
 from torch import nn
 
-from nases_env.children import build, datasets, training
+from nases_env.children import build, datasets
 from nases_env.children.protocol import Protocol
-from nases_env.children.training import Diverged, Trainer, cpu_threads
+from nases_env.children.training import Diverged, Trainer, cpu_threads, is_out_of_memory, resolve_device
 from nases_env.evaluators.base import Evaluation
 from nases_env.search_spaces import Architecture
 
@@ -47,7 +47,7 @@ class InProcessEvaluator:
             )
         self.protocol = protocol
         self._dataset, self._data_dir = dataset, data_dir
-        self.device = training.resolve_device(device)
+        self.device = resolve_device(device)
         self._warned = False
 
     @property
@@ -73,7 +73,7 @@ class InProcessEvaluator:
                 dataclasses.replace(
                     evaluation,
                     seconds=time.perf_counter() - start,
-                    device=torch.cuda.get_device_name(self.device) if "cuda" in self.device else "cpu",
+                    device=torch.cuda.get_device_name(self.device) if "cuda" in self.device else self.device,
                     versions={
                         "python": platform.python_version(),
                         "torch": torch.__version__,
@@ -99,9 +99,9 @@ class InProcessEvaluator:
         except Diverged:
             return dataclasses.replace(measured, failure="nan")
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-        # Outside the handler, whose traceback would keep the child's tensors alive.
+        del model  # outside the handler, whose traceback would keep the child's tensors alive
         self.close()
         return dataclasses.replace(measured, failure="out_of_memory")
 
@@ -134,7 +134,7 @@ class InProcessEvaluator:
         if self.device != "cpu" or self._warned:
             return
         training = 3 * flops * len(self.data.train) * self.protocol.epochs
-        hours = training / CPU_FLOPS_PER_SECOND / (self.protocol.threads or torch.get_num_threads()) / 3600
+        hours = training / CPU_FLOPS_PER_SECOND / torch.get_num_threads() / 3600
         if hours > HOURS_TO_WARN:
             self._warned = True
             warnings.warn(
@@ -142,7 +142,3 @@ class InProcessEvaluator:
                 "protocols for CPUs are 'digits' and 'cifar10-mini', or use a CUDA device",
                 stacklevel=2,
             )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -10,8 +10,18 @@ __all__ = [
     "MacroLayer",
     "MacroSpace",
     "SearchSpace",
+    "from_json",
     "make",
 ]
+
+
+def from_json(text: str) -> Architecture:
+    """The architecture of `Architecture.to_json`, of whichever space.
+
+    Raises:
+        ValueError: If the text is not an architecture.
+    """
+    return MacroArchitecture.from_json(text)
 
 
 def make(space: str = "macro", rules: str = "paper") -> SearchSpace:

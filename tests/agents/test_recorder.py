@@ -1,5 +1,4 @@
 import csv
-import json
 
 import numpy as np
 import pytest
@@ -30,7 +29,7 @@ def test_children_are_written_in_order_with_every_column(recorded, tmp_path):
 
 
 def test_rows_are_on_disk_before_the_search_ends(recorded, tmp_path):
-    assert not recorded._file.closed
+    assert recorded._files is not None
     assert len(_rows(tmp_path)) == 5
 
 
@@ -86,5 +85,24 @@ def test_a_second_recorder_starts_the_files_anew(recorded, closed_form, tmp_path
 
 def test_an_unfinished_search_without_children_closes(closed_form, tmp_path):
     Recorder(closed_form(), tmp_path, 2, progress=False).close()
-    assert not (tmp_path / "best.json").exists()
-    assert json.loads("[]") == _rows(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recorder_that_records_nothing_leaves_an_earlier_record_alone(recorded, closed_form, tmp_path):
+    recorded.close()
+    before = (tmp_path / "children.csv").read_bytes()
+    Recorder(closed_form(), tmp_path, 2, progress=False).close()
+    assert (tmp_path / "children.csv").read_bytes() == before
+
+
+def test_a_failed_child_is_never_the_best(closed_form, tmp_path):
+    class Failing(closed_form):
+        def step(self, action):
+            observation, reward, terminated, truncated, info = super().step(action)
+            return observation, -1.0, terminated, truncated, info | {"failure": "nan"}
+
+    recorder = Recorder(Failing(), tmp_path, 2, progress=False)
+    RandomSearch(recorder, 0).run(recorder, 2)
+    recorder.close()
+    assert recorder.best is None
+    assert [float(row["best_reward"]) for row in _rows(tmp_path)] == [-1.0, -1.0]

@@ -3,6 +3,8 @@ import pytest
 
 pytest.importorskip("stable_baselines3")
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
+
 import agents  # noqa: E402
 from agents.recorder import Recorder  # noqa: E402
 
@@ -45,3 +47,19 @@ def test_it_sees_observations_between_minus_one_and_one(closed_form, tmp_path):
     model = agents.find("ppo")(recorder, 0).model
     assert model.observation_space.low.min() == -1 and model.observation_space.high.max() == 1
     assert model.action_space.low.min() == -1 and model.action_space.high.max() == 1
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c", "sac", "td3"])
+def test_its_losses_stand_beside_the_curves_of_the_search(closed_form, tmp_path, name):
+    _run(closed_form, tmp_path, name, 25)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    losses = [tag for tag in events.Tags()["scalars"] if tag.startswith("train/") and "loss" in tag]
+    assert losses
+    steps = [event.step for event in events.Scalars(losses[0])]
+    assert steps == sorted(steps) and steps[-1] == 24
+
+
+def test_ppo_learns_from_its_last_roll_out(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, "ppo", 20)
+    assert agent.model._n_updates == 2 * agent.model.n_epochs

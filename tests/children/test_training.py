@@ -1,6 +1,7 @@
 """The hot loop: learning rates, accuracy, resuming to the bit, learning, and divergence."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -354,7 +355,12 @@ def test_threads_are_fixed_inside_the_block_and_restored_behind_it(error):
             assert torch.get_num_threads() == 2
             raise KeyError
         with cpu_threads(None):
-            assert torch.get_num_threads() == 3
+            assert torch.get_num_threads() == os.cpu_count()
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_cutout_as_large_as_the_image_is_refused():
+    with pytest.raises(ValueError, match="cutout=8 would blank whole images of 8 pixels"):
+        trainer(cutout=8)

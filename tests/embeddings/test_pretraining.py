@@ -164,3 +164,10 @@ def test_written_tables_make_even_a_poor_decoder_uniform(written, calibration):
     decoded = embeddings.make(str(written[0]), SPACE, calibration).decode(actions)
     quantiles = np.quantile(decoded, [0.1, 0.5, 0.9], axis=0)
     np.testing.assert_allclose(quantiles, np.array([[3.0], [15], [27]]).repeat(60, axis=1), atol=1.2)
+
+
+@pytest.mark.slow
+def test_a_minute_of_training_beats_pca():
+    settings = PretrainingSettings(steps=1800, cycles=1, finetune_steps=0)
+    trained = pretraining.pretrain(settings)
+    assert pretraining.test_loss(trained.simulator, trained.decoder, samples=20_000) < 75 * (1 - 20 / 60) - 1

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import warnings
 
 import numpy as np
@@ -14,7 +15,7 @@ from nases_env.children import build, datasets
 from nases_env.children.datasets import ChildData, Tensors
 from nases_env.children.protocol import resolve
 from nases_env.children.training import Trainer
-from nases_env.evaluators import Evaluation
+from nases_env.evaluators import Evaluation, in_process
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
 
@@ -288,6 +289,7 @@ def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_no_warning_for_a_fast_child_or_a_gpu(untrained, monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    monkeypatch.setattr(in_process, "resolve_device", lambda device: device)
     fields = {"preset": "v1-search", "threads": 2, "width": 0.03 if device == "cpu" else 1.0}
     subject = InProcessEvaluator("cifar10", "nowhere", resolve(fields), device)
     with warnings.catch_warnings():
@@ -305,7 +307,7 @@ def test_children_train_on_the_protocols_threads_and_the_callers_are_restored(mo
         for _ in evaluator(threads=2).evaluate(ARCHITECTURES[:2], [0, 0]):
             assert torch.get_num_threads() == 3  # also between two children
         evaluate(evaluator(threads=None))
-        assert seen == [2, 2, 3]
+        assert seen == [2, 2, os.cpu_count()]
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -338,3 +340,39 @@ def test_closing_twice_does_no_harm():
     subject = evaluator()
     subject.close()
     subject.close()
+
+
+@pytest.mark.parametrize("device", ["cuda", "tpu9000"])
+def test_a_device_that_is_not_here_is_refused(device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ValueError, match=f"{device}.*'auto' or 'cpu'"):
+        InProcessEvaluator("digits", "nowhere", resolve(TINY), device)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "DefaultCPUAllocator: can't allocate memory",
+        "GET was unable to find an engine to execute this computation",
+    ],
+)
+def test_out_of_memory_in_any_librarys_words_is_a_failure(words, monkeypatch):
+    def fail(self):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    assert evaluate(evaluator()).failure == "out_of_memory"
+
+
+@pytest.mark.gpu
+def test_a_child_learns_on_the_gpu_as_on_the_cpu():
+    fields = {"preset": "digits", "epochs": 8, "precision": "bfloat16"}
+    accuracies = [
+        evaluate(InProcessEvaluator("digits", "nowhere", resolve(fields), device)).validation_accuracy
+        for device in ("cpu", "cuda")
+    ]
+    assert min(accuracies) > 0.5
+    assert abs(accuracies[0] - accuracies[1]) < 0.1

@@ -97,7 +97,7 @@ def test_a_finished_search_replays_without_training(uninterrupted, run):
 
 def test_another_search_reuses_what_this_one_paid_for(uninterrupted, run, tmp_path):
     folder = tmp_path / "reusing"
-    done = run("search.py", *_arguments(folder), "--reuse", uninterrupted[0] / "journal.log")
+    done = run("search.py", *_arguments(folder), "--reuse", uninterrupted[0])
     assert done.returncode == 0, done.stderr
     assert _children(folder) == _children(uninterrupted[0])
     with (folder / "children.csv").open() as file:
@@ -110,6 +110,7 @@ def test_ctrl_c_ends_cleanly_and_can_be_resumed(start, run, tmp_path):
     _wait_for_trials(folder, process, 2)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
+    assert (folder / "best.json").is_file()
     output = (tmp_path / "log0").read_text()
     assert "interrupted after" in output and "Traceback" not in output
     rows = _children(folder)
@@ -145,12 +146,35 @@ def test_help_lists_every_option_with_a_sentence(run):
         (["--decoder", "vae"], "there is no decoder 'vae'"),
         (["--env-id", "NASES-v9"], "`v9`"),
         (["--env-id", "NASES-v0", "--dataset", "imagefolder:/nowhere"], "/nowhere/train"),
+        (["--env-id", "CartPole-v1"], "no NASES environment"),
+        (["--dataset", "mnist"], "there is no dataset 'mnist'"),
+        (["--protocol", "cifar10-mini"], "train_images=9000"),
+        (["--protocol", "digits-final"], "train_final.py"),
+        (["--device", "tpu9000"], "tpu9000"),
+        (["--seed", -1], "--seed -1"),
     ],
 )
 def test_wrong_options_say_what_to_do(run, tmp_path, arguments, words):
     done = run("search.py", "--run-dir", tmp_path / "run", "--children", 1, *arguments)
     assert done.returncode == 2
     assert words in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "children.csv").exists()
+
+
+def test_resume_asks_for_a_folder(run):
+    done = run("search.py", "--resume")
+    assert done.returncode == 2 and "--run-dir" in done.stderr
+
+
+def test_a_second_process_in_the_folder_of_a_running_search_changes_nothing(start, run, tmp_path):
+    folder = tmp_path / "running"
+    process = start("search.py", *_arguments(folder, "random", 400))
+    _wait_for_trials(folder, process, 3)
+    done = run("search.py", "--run-dir", folder, "--resume")
+    assert done.returncode == 2 and "another process" in done.stderr
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    assert [int(row["step"]) for row in _children(folder)] == list(range(len(_children(folder))))
 
 
 def test_a_used_folder_is_not_overwritten(uninterrupted, run):

@@ -3,9 +3,10 @@ import signal
 import time
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
-from nases_env.children import build
+from nases_env.children import build, datasets
 from nases_env.children.protocol import resolve
 from nases_env.search_spaces import MacroArchitecture
 from tests.scripts.conftest import TINY
@@ -38,9 +39,11 @@ def test_the_best_child_is_retrained_and_tested(search, run, tmp_path):
     assert metrics["architecture"] == json.loads(best.to_json())
     assert metrics["epochs"] == 4 and metrics["protocol"]["name"] == "digits-final"
     assert metrics["test_accuracy"] > 0.5
-    weights = load_file(tmp_path / "final" / "model.safetensors")
-    model = build.skeleton(best, resolve("digits-final"), 1, 10).to_empty(device="cpu")
-    model.load_state_dict(weights)
+    protocol = resolve("digits-final")
+    test = datasets.load_test("digits", "", protocol, "cpu")
+    with torch.no_grad():
+        predicted = build.load(tmp_path / "final")(test.images).argmax(dim=1)
+    assert float((predicted == test.labels).double().mean()) == pytest.approx(metrics["test_accuracy"])
     assert len((tmp_path / "final" / "curve.csv").read_text().splitlines()) == 5
 
 
@@ -85,9 +88,46 @@ def test_a_folder_of_another_training_is_refused(search, run, tmp_path):
     arguments = ["--run", search, "--out", tmp_path / "final", "--epochs", "1", "--device", "cpu"]
     run("train_final.py", *arguments)
     done = run("train_final.py", *arguments, "--seed", "1")
-    assert done.returncode == 2 and "another child, protocol or seed" in done.stderr
+    assert done.returncode == 2 and "another seed" in done.stderr
 
 
 def test_a_folder_without_a_search_says_so(run, tmp_path):
     done = run("train_final.py", "--run", tmp_path)
     assert done.returncode == 2 and "holds no search" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_the_search_changed_of_its_protocol_holds_for_the_final_training(run, tmp_path):
+    folder = tmp_path / "run"
+    changed = [*TINY, "image_size=6", "reductions=[3]"]
+    run(
+        "search.py",
+        "--run-dir",
+        folder,
+        "--agent",
+        "random",
+        "--children",
+        1,
+        "--device",
+        "cpu",
+        "--overrides",
+        *changed,
+    )
+    done = run("train_final.py", "--run", folder, "--epochs", "1", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    protocol = _metrics(folder / "final")["protocol"]
+    assert (protocol["image_size"], protocol["reductions"]) == (6, [3])
+    assert (protocol["width"], protocol["train_images"], protocol["epochs"]) == (0.25, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--checkpoint-every", "0"], "at least 1"),
+        (["--protocol", "digits"], "holds images out"),
+        (["--device", "tpu9000"], "tpu9000"),
+        (["--cutout", "8"], "would blank whole images"),
+    ],
+)
+def test_wrong_options_say_what_to_do(search, run, tmp_path, arguments, words):
+    done = run("train_final.py", "--run", search, "--out", tmp_path / "final", *arguments)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
