@@ -20,7 +20,7 @@ class ReinforceSettings:
     policy: Policy = "logit_normal"
     """Distribution over embeddings, see Controller. The paper: Bernoulli; its released code: deterministic."""
     learning_rate: float = 1e-3
-    """Adam's. The paper's stage-1 value, 1e-5, moves nothing within 100 children."""
+    """Adam's. The paper's stage-1 value, 1e-5, hardly moves it within 100 children."""
     sigma: float = 1.0
     """First standard deviation of logit_normal, before the sigmoid."""
     warmup: int = 10

@@ -99,8 +99,10 @@ class FinalTraining:
             "protocol": {"preset": fields.pop("name"), **fields},
             "channels": channels,
             "classes": data.classes,
+            "mean": data.mean.tolist(),
+            "deviation": data.deviation.tolist(),
         }
-        """What `nases_env.children.build.load` builds the network from."""
+        """What `nases_env.children.build.load` builds the network from, and how its images are standardised."""
         self.curve: list[dict[str, float]] = []
         """A row per epoch."""
         self.checkpoint = folder / "checkpoint.safetensors"

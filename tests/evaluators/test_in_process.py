@@ -368,6 +368,7 @@ def test_out_of_memory_in_any_librarys_words_is_a_failure(words, monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_child_learns_on_the_gpu_as_on_the_cpu():
     fields = {"preset": "digits", "epochs": 8, "precision": "bfloat16"}
     accuracies = [

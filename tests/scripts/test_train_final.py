@@ -39,6 +39,8 @@ def test_the_best_child_is_retrained_and_tested(search, run, tmp_path):
     assert metrics["architecture"] == json.loads(best.to_json())
     assert metrics["epochs"] == 4 and metrics["protocol"]["name"] == "digits-final"
     assert metrics["test_accuracy"] > 0.5
+    network = json.loads((tmp_path / "final" / "network.json").read_text())
+    assert len(network["mean"]) == len(network["deviation"]) == network["channels"] == 1
     protocol = resolve("digits-final")
     test = datasets.load_test("digits", "", protocol, "cpu")
     with torch.no_grad():
