@@ -29,9 +29,13 @@ class Decoder(ABC):
 
     def decode(self, actions: np.ndarray) -> np.ndarray:
         """Origin vectors, float32 (K, m) in [0, 30], of actions (K, n) in [0, 1]."""
-        raw = self._decode_codes(self.action_to_code(actions))
+        raw = self.decode_raw(actions)
         table = self._output_table
         return np.clip(raw if table is None else table(raw), LOW, HIGH).astype(np.float32)
+
+    def decode_raw(self, actions: np.ndarray) -> np.ndarray:
+        """Raw vectors (K, m) of actions (K, n), before the output table and the clip."""
+        return self._decode_codes(self.action_to_code(actions))
 
     def encode(self, origins: np.ndarray) -> np.ndarray:
         """Actions, float32 (K, n) in [0, 1], that decode near the origin vectors (K, m)."""

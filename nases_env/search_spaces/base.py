@@ -91,6 +91,10 @@ class SearchSpace(ABC):
         """
 
     @abstractmethod
+    def decisions(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The columns of rows (K, m) by what they decide: name → integers (K, decisions of that name)."""
+
+    @abstractmethod
     def architecture(self, row: np.ndarray) -> Architecture:
         """The architecture of one row of `discretise`."""
 

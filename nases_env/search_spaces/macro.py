@@ -172,6 +172,10 @@ class MacroSpace(SearchSpace):
             sizes[pools] = filters[pools] = 0
         return np.concatenate([operations, sizes, filters, links], axis=1)
 
+    def decisions(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """operation, filter_size, filters (K, 15 each) and links (K, 105)."""
+        return dict(zip(("operation", "filter_size", "filters", "links"), _split(rows), strict=True))
+
     def architecture(self, row: np.ndarray) -> MacroArchitecture:
         """The architecture of one row of `discretise`, (150,)."""
         operations, sizes, filters, links = (part[0].tolist() for part in _split(self._canonical(row[None])))

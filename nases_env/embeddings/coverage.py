@@ -1,0 +1,111 @@
+"""What a decoder reaches: which decisions its actions lead to, how smoothly, and how well it goes back and forth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nases_env.embeddings.base import Decoder
+from nases_env.search_spaces.base import HIGH, LOW, SearchSpace
+
+Draw = Callable[[Decoder, SearchSpace, np.random.Generator, int], np.ndarray]
+
+DRAWS: dict[str, Draw] = {
+    "uniform": lambda decoder, space, rng, count: rng.uniform(size=(count, decoder.action_size)),
+    "corners": lambda decoder, space, rng, count: rng.integers(0, 2, (count, decoder.action_size)),
+    "encoder": lambda decoder, space, rng, count: decoder.encode(space.sample(rng, count)),
+    "gaussian": lambda decoder, space, rng, count: rng.normal(0.5, 0.2, (count, decoder.action_size)).clip(0, 1),
+}
+"""Ways to draw actions: evenly, fair bits, the encoder of uniform origin vectors, around the centre."""
+
+STEPS = (0.05, 0.2)
+"""Steps in one number of an action whose effect is counted."""
+NOISES = (0.01, 0.05, 0.1)
+"""Deviations of noise on encoded actions."""
+
+
+def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_000, seed: int = 0) -> dict[str, float]:
+    """What actions drawn in one way lead to.
+
+    Args:
+        decoder: Actions → origin vectors.
+        space: Their rules.
+        draw: One of DRAWS.
+        samples: Actions to draw.
+        seed: Of the actions and of the steps.
+
+    Returns:
+        * `outside`: share of raw numbers outside [0, 30], before table and clip.
+        * `NAME EDGE`: share of the bin up to EDGE, of every dimension with at most five bins (uniform: its width / 30).
+        * `distinct`: share of architectures that no earlier action gave.
+        * `links on`: mean of each decision that is yes or no, summed.
+        * `hamming`: mean number of many-valued decisions (filters left out) in which two actions differ.
+        * `NAME flips STEP`: mean number of decisions that a step in one number of the action changes.
+    """
+    rng = np.random.default_rng(seed)
+    actions = DRAWS[draw](decoder, space, rng, samples).astype(np.float32)
+    origins = decoder.decode(actions)
+    rows = space.discretise(origins)
+    raw = decoder.decode_raw(actions)
+    found = {"outside": float(((raw < LOW) | (raw > HIGH)).mean())}
+    found |= _shares(space, origins)
+    found["distinct"] = len(np.unique(rows, axis=0)) / samples
+    decisions = _compared(space, rows)
+    found["links on"] = float(space.decisions(rows)["links"].sum(axis=1).mean())
+    found["hamming"] = sum(
+        float((values != np.roll(values, 1, axis=0)).sum(axis=1).mean())
+        for name, values in decisions.items()
+        if name != "links"
+    )
+    for step in STEPS:
+        moved = _compared(space, space.discretise(decoder.decode(_stepped(actions, step, rng))))
+        for name, values in decisions.items():
+            found[f"{name} flips {step}"] = float((moved[name] != values).sum(axis=1).mean())
+    return found
+
+
+def round_trip(decoder: Decoder, space: SearchSpace, samples: int = 10_000, seed: int = 0) -> dict[str, float]:
+    """What is left of uniform origin vectors after encoding and decoding, without and with noise on the action.
+
+    Returns:
+        * `NAME kept`: share of decisions that stay.
+        * `error`, `error at noise DEVIATION`: mean squared error in raw units (two independent vectors: 150).
+    """
+    rng = np.random.default_rng(seed)
+    origins = space.sample(rng, samples)
+    actions = decoder.encode(origins)
+    before = _compared(space, space.discretise(origins))
+    after = _compared(space, space.discretise(decoder.decode(actions)))
+    found = {f"{name} kept": float((after[name] == values).mean()) for name, values in before.items()}
+    for noise in (0.0, *NOISES):
+        noisy = (actions + rng.normal(0, 1, actions.shape) * noise).clip(0, 1)
+        error = float(((decoder.decode(noisy) - origins) ** 2).mean())
+        found[f"error at noise {noise:g}" if noise else "error"] = error
+    return found
+
+
+def _compared(space: SearchSpace, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Decisions but filters, whose 30 values would drown the others."""
+    return {name: values for name, values in space.decisions(rows).items() if name != "filters"}
+
+
+def _shares(space: SearchSpace, origins: np.ndarray) -> dict[str, float]:
+    names = {dimension.name: dimension.edges for dimension in space.dimensions if len(dimension.edges) <= 6}
+    shares: dict[str, float] = {}
+    for name, edges in names.items():
+        columns = [i for i, dimension in enumerate(space.dimensions) if dimension.name == name]
+        bins = np.searchsorted(edges[1:-1], origins[:, columns], side="left")
+        shares |= {f"{name} {edge:g}": float((bins == i).mean()) for i, edge in enumerate(edges[1:])}
+    return shares
+
+
+def _stepped(actions: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
+    """Actions with one random number each moved by a step, into the box."""
+    moved = actions.copy()
+    index = np.arange(len(actions)), rng.integers(0, actions.shape[1], len(actions))
+    sign = np.where(
+        moved[index] + step > 1, -1, np.where(moved[index] - step < 0, 1, rng.choice([-1, 1], len(actions)))
+    )
+    moved[index] += (sign * step).astype(np.float32)
+    return moved

@@ -1,0 +1,91 @@
+"""Coverage: known answers on the identity, and the bounds that the shipped decoder has to keep."""
+
+import numpy as np
+import pytest
+
+from nases_env import embeddings
+from nases_env.embeddings.coverage import DRAWS, _stepped, coverage, round_trip
+from nases_env.search_spaces import MacroSpace
+
+SPACE = MacroSpace()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return coverage(embeddings.make("autoencoder", SPACE), SPACE, "uniform")
+
+
+def test_uniform_origin_vectors_have_the_shares_of_their_bins():
+    found = coverage(embeddings.make("identity", SPACE), SPACE, "uniform")
+    expected = {"kernel_type 7": 7 / 30, "kernel_type 15": 8 / 30, "kernel_type 22": 7 / 30, "kernel_type 30": 8 / 30}
+    for name, share in expected.items():
+        assert found[name] == pytest.approx(share, abs=0.005)
+    assert found["filter_size 10"] == pytest.approx(1 / 3, abs=0.005)
+    # Two uniform numbers differ by at most a tenth of their range with probability 0.19: 105 pairs.
+    assert found["links on"] == pytest.approx(0.19 * 105, abs=0.3)
+    # 14 kernel types and 15 sizes of two independent vectors.
+    same_type = (2 * 7**2 + 2 * 8**2) / 30**2
+    assert found["hamming"] == pytest.approx(14 * (1 - same_type) + 15 * 2 / 3, abs=0.1)
+    assert (found["outside"], found["distinct"]) == (0.0, 1.0)
+
+
+def test_identity_gives_back_what_it_encodes():
+    found = round_trip(embeddings.make("identity", SPACE), SPACE, samples=500)
+    assert found["operation kept"] > 0.999 and found["links kept"] > 0.999
+    assert found["error"] < 1e-6
+    # 30 times the noise, squared, but for what the box cuts off.
+    assert found["error at noise 0.01"] == pytest.approx((30 * 0.01) ** 2, rel=0.05)
+
+
+def test_a_decoder_without_calibration_shrinks_to_the_middle():
+    found = coverage(embeddings.make("pca", SPACE, "none"), SPACE, "uniform", samples=2000)
+    assert found["filter_size 20"] > 0.6
+    assert found["links on"] > 30
+
+
+def test_shipped_decoder_reaches_everything_evenly(shipped):
+    assert shipped["distinct"] == 1.0
+    assert shipped["links on"] == pytest.approx(20, abs=1)
+    for name, share in {"kernel_type 7": 7, "kernel_type 15": 8, "kernel_type 22": 7, "kernel_type 30": 8}.items():
+        assert shipped[name] == pytest.approx(share / 30, abs=0.01)
+
+
+def test_shipped_decoder_uses_the_cube_before_calibration():
+    found = coverage(embeddings.make("autoencoder", SPACE, "none"), SPACE, "uniform")
+    assert found["outside"] <= 0.07
+    for name, share in {"kernel_type 7": 7, "kernel_type 15": 8, "kernel_type 22": 7, "kernel_type 30": 8}.items():
+        assert found[name] == pytest.approx(share / 30, abs=0.065)
+
+
+def test_a_larger_step_changes_more(shipped):
+    for name in ("operation", "filter_size", "links"):
+        assert 0 < shipped[f"{name} flips 0.05"] < shipped[f"{name} flips 0.2"]
+
+
+def test_steps_move_one_number_and_stay_in_the_box():
+    actions = np.random.default_rng(0).random((500, 20), np.float32)
+    moved = _stepped(actions, 0.2, np.random.default_rng(1))
+    changed = moved != actions
+    assert (changed.sum(axis=1) == 1).all()
+    np.testing.assert_allclose(np.abs(moved - actions)[changed], 0.2, atol=1e-6)
+    assert moved.min() >= 0 and moved.max() <= 1
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_every_draw_is_in_the_box_and_follows_the_seed(draw):
+    decoder = embeddings.make("autoencoder", SPACE)
+    first, again, other = (DRAWS[draw](decoder, SPACE, np.random.default_rng(seed), 100) for seed in (0, 0, 1))
+    assert first.shape == (100, 20) and first.min() >= 0 and first.max() <= 1
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_decisions_are_the_columns_of_a_row():
+    rows = SPACE.discretise(SPACE.sample(np.random.default_rng(0), 3))
+    decisions = SPACE.decisions(rows)
+    assert {name: values.shape[1] for name, values in decisions.items()} == {
+        "operation": 15,
+        "filter_size": 15,
+        "filters": 15,
+        "links": 105,
+    }
+    assert np.array_equal(np.concatenate(list(decisions.values()), axis=1), rows)
