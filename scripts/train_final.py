@@ -108,8 +108,9 @@ class FinalTraining:
         self.checkpoint = folder / "checkpoint.safetensors"
         if self.checkpoint.is_file():
             self.trainer.load_state(load_file(self.checkpoint))
-            rows = csv.DictReader((folder / "curve.csv").open())
-            self.curve = [{name: float(value) for name, value in row.items()} for row in rows][: self.trainer.epoch]
+            with (folder / "curve.csv").open() as file:
+                rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            self.curve = rows[: self.trainer.epoch]
 
     def train(self, checkpoint_every: int) -> None:
         """Train to the last epoch and write the weights."""
@@ -136,11 +137,13 @@ class FinalTraining:
         return self.trainer.accuracy(datasets.load_test(*self._source))
 
     def _save_checkpoint(self) -> None:
-        """The curve first: a checkpoint never knows more epochs than the curve has."""
-        with (self.folder / "curve.csv").open("w", newline="") as file:
+        """The curve first: a checkpoint never knows more epochs than the curve has. A kill leaves both files whole."""
+        curve = self.folder / "curve.partial"
+        with curve.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.curve[0])
             writer.writeheader()
             writer.writerows(self.curve)
+        curve.replace(self.folder / "curve.csv")
         partial = self.checkpoint.with_suffix(".partial")
         save_file(self.trainer.state(), partial)
         partial.replace(self.checkpoint)
