@@ -89,13 +89,18 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     | `protocol`    | str or dict  | `digits`      | preset, or `{"preset": name, field: value}`; see `Protocol`       |
     | `space`       | str          | `macro`       | search space                                                      |
     | `rules`       | str          | `paper`       | `paper` (Appendix A) or `published` (the authors' thresholds)     |
-    | `decoder`     | str          | `autoencoder` | `autoencoder`, `pca`, `random`, `identity` or a weights file      |
+    | `decoder`     | str          | `autoencoder` | see below, or a weights file of `scripts/pretrain.py`             |
     | `calibration` | str          | `output`      | `output`, `none` (the paper's letter) or `both`                   |
     | `reward`      | str          | `eq1`         | `eq1` or `validation`                                             |
     | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
     | `ledger`      | str or None  | `None`        | journal file to resume from and append to; None: in memory        |
     | `reuse`       | list of str  | `()`          | journals of other runs whose evaluations are not trained again    |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
+
+    Decoders: `autoencoder` (fine-tuned, so that actions reach the whole space), `autoencoder-paper` (at the paper's
+    test loss), `autoencoder-unregularised` (trained by squared error alone), `pca`, `random` (a random projection) and
+    `identity` (60 numbers, no embedding). `env.get_wrapper_attr("decoder").encode(vectors)` gives actions that decode
+    near origin vectors (K, 60).
 
     Ids: `NASES-CIFAR10-v0` (CIFAR-10, `v1-search`), `NASES-Digits-v0` (digits, `digits`; bit for bit reproducible on
     a CPU), `NASES-v0` (the defaults above).

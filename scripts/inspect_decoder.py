@@ -1,7 +1,7 @@
-"""What a decoder reaches: a table, a CSV and a picture.
+"""What decoders reach: a table and a picture of each, and one CSV.
 
 python scripts/inspect_decoder.py
-python scripts/inspect_decoder.py --decoder pca --calibration none --out runs/pca
+python scripts/inspect_decoder.py --decoders autoencoder pca random identity --calibration none --out runs/controls
 """
 
 from __future__ import annotations
@@ -11,22 +11,29 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nases_env import embeddings, search_spaces
-from nases_env.embeddings.coverage import DRAWS, coverage, round_trip
-from nases_env.search_spaces.base import HIGH
+from nases_env.embeddings import Decoder
+from nases_env.embeddings.coverage import DRAWS, NOISES, STEPS, coverage, round_trip
+from nases_env.search_spaces import SearchSpace
+
+Table = dict[str, dict[str, float]]
+"""Draw → measure → value."""
+SPACE = "space itself"
+"""The reference: uniform origin vectors, without a decoder."""
 
 
 @dataclass(frozen=True)
 class Options:
     """Draws actions in four ways, decodes them and counts what comes out."""
 
-    decoder: str = "autoencoder"
-    """autoencoder, pca, random, identity or a weights file."""
+    decoders: tuple[str, ...] = ("autoencoder",)
+    """autoencoder, autoencoder-paper, autoencoder-unregularised, pca, random, identity or weights files."""
     calibration: str = "output"
     """output, none or both."""
     rules: str = "paper"
@@ -35,49 +42,90 @@ class Options:
     """Actions a draw."""
     seed: int = 0
     """Seed of the actions."""
-    out: Path = Path("runs/decoder")
-    """Folder for coverage.csv and coverage.png."""
+    out: Path = Path("runs/decoders")
+    """Folder for coverage.csv and a picture of each decoder."""
 
 
-def draw_shares(axes: Axes, name: str, table: dict[str, dict[str, float]]) -> None:
-    """Stacked bars: the shares of one dimension's bins, a bar a draw; dotted: where they end for uniform vectors."""
-    bins = [column for column in table["uniform"] if column.startswith(f"{name} ") and "flips" not in column]
+def measure(decoder: Decoder, space: SearchSpace, options: Options) -> Table:
+    """What every draw reaches, under the names of the draws; the round trip under its own."""
+    table = {draw: coverage(decoder, space, draw, options.samples, options.seed) for draw in DRAWS}
+    return {**table, "round trip": round_trip(decoder, space, options.samples, options.seed)}
+
+
+def print_table(name: str, calibration: str, table: Table) -> None:
+    """A line a measure, a column a draw."""
+    print(f"\n{f'{name}, calibration {calibration}':36}" + "".join(f"{draw:>10}" for draw in DRAWS))
+    for measure in table["uniform"]:
+        print(f"{measure:36}" + "".join(f"{table[draw][measure]:10.3f}" for draw in DRAWS))
+    for measure, value in table["round trip"].items():
+        print(f"{f'round trip, {measure}':36}{value:10.3f}")
+
+
+def draw_shares(axes: Axes, name: str, title: str, table: Table) -> None:
+    """Stacked bars: the shares of the labels of one dimension, a bar a draw."""
+    prefix = f"{name} "
+    labels = [column for column in table[SPACE] if column.startswith(prefix) and "flips" not in column]
     bottom = [0.0] * len(table)
-    for column in bins:
+    for column in labels:
         shares = [row[column] for row in table.values()]
-        axes.bar(list(table), shares, bottom=bottom, label=f"≤ {column.split()[-1]}")
+        axes.bar(list(table), shares, bottom=bottom, label=column.removeprefix(prefix).replace("_", " "))
         bottom = [low + share for low, share in zip(bottom, shares, strict=True)]
-        axes.axhline(float(column.split()[-1]) / HIGH, color="black", linestyle=":")
-    axes.set(title=f"share of values: {name.replace('_', ' ')} (dotted: uniform)", ylim=(0, 1))
-    _legend(axes)
+    axes.set(title=title, ylim=(0, 1.25))
+    axes.legend(fontsize="small", loc="upper center", ncols=len(labels))
 
 
-def draw_bars(axes: Axes, title: str, columns: list[str], table: dict[str, dict[str, float]]) -> None:
-    """Bars of a few columns side by side, a group a draw."""
-    width = 0.8 / len(columns)
-    for i, column in enumerate(columns):
-        positions = [group + (i - (len(columns) - 1) / 2) * width for group in range(len(table))]
-        axes.bar(positions, [row[column] for row in table.values()], width, label=column)
-    axes.set_xticks(range(len(table)), list(table))
+def draw_bars(axes: Axes, title: str, measure: str, style: str, table: Table) -> None:
+    """One measure, a bar a draw, with its number."""
+    bars = axes.bar(list(table), [row[measure] for row in table.values()], color="C4")
+    axes.bar_label(bars, fmt=style)
     axes.set(title=title)
-    _legend(axes)
+    axes.margins(y=0.15)
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+def draw_smoothness(axes: Axes, uniform: dict[str, float], sizes: dict[str, int]) -> None:
+    """Shares of decisions that a step changes, a group a step."""
+    width = 0.8 / len(sizes)
+    for i, (name, size) in enumerate(sizes.items()):
+        shares = [uniform[f"{name} flips {step}"] / size for step in STEPS]
+        bars = axes.bar([group + i * width for group in range(len(STEPS))], shares, width, label=name.replace("_", " "))
+        axes.bar_label(bars, fmt="{:.1%}", fontsize="small")
+    middle = (len(sizes) - 1) / 2 * width
+    axes.set_xticks([group + middle for group in range(len(STEPS))], [f"a step of {step}" for step in STEPS])
+    axes.set(title="How much of a network changes with\na step in one of the action's numbers")
+    axes.margins(y=0.15)
+    axes.legend(fontsize="small")
 
 
-def draw_picture(table: dict[str, dict[str, float]], title: str, path: Path) -> None:
-    """Four panels: operations, sizes, links and smoothness."""
-    figure = Figure(figsize=(14, 8), dpi=110, layout="constrained")
+def draw_round_trip(axes: Axes, trip: dict[str, float]) -> None:
+    """Error of encoding and decoding a random network, with noise on the action."""
+    names = {"none": "error"} | {f"{noise:g}": f"error at noise {noise:g}" for noise in NOISES}
+    bars = axes.bar(list(names), [trip[column] for column in names.values()], color="C5")
+    axes.bar_label(bars, fmt="%.1f")
+    axes.axhline(75, color="black", linestyle="--", label="predicting the mean")
+    axes.axhline(150, color="black", linestyle=":", label="another random network")
+    kept = [f"{name.removesuffix(' kept')} {share:.0%}" for name, share in trip.items() if name.endswith("kept")]
+    axes.set(title=f"Encode and decode a random network: squared error\n(kept: {', '.join(kept).replace('_', ' ')})")
+    axes.set_xlabel("deviation of noise added to the action")
+    axes.legend(fontsize="small")
+
+
+def draw_picture(table: Table, space: SearchSpace, reference: dict[str, float], title: str, path: Path) -> None:
+    """Six panels; the last bar of each of the first three is the space without a decoder."""
+    figure = Figure(figsize=(17, 9), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2, 2)
-    figure.suptitle(title)
-    draw_shares(panels[0, 0], "kernel_type", table)
-    draw_shares(panels[0, 1], "filter_size", table)
-    draw_bars(panels[1, 0], "links of a network (uniform origin vectors: 20)", ["links on"], table)
-    flips = [column for column in table["uniform"] if "flips" in column]
-    draw_bars(panels[1, 1], "decisions changed by a step in one number of the action", flips, table)
+    panels = figure.subplots(2, 3)
+    figure.suptitle(title, fontsize="x-large")
+    draws = {draw: table[draw] for draw in DRAWS}
+    beside = draws | {SPACE: reference}
+    draw_shares(panels[0, 0], "kernel_type", "Which operations layers get", beside)
+    draw_shares(panels[0, 1], "filter_size", "Which filter sizes layers get", beside)
+    draw_bars(panels[0, 2], "Links between the layers of a network", "links on", "{:.1f}", beside)
+    title = "Share of decoded numbers outside [0, 30],\nbefore calibration and clipping"
+    draw_bars(panels[1, 0], title, "outside", "{:.1%}", draws)
+    decisions = space.decisions(space.discretise(np.zeros((1, space.origin_size))))
+    sizes = {name: values.size for name, values in decisions.items() if f"{name} flips {STEPS[0]}" in reference}
+    draw_smoothness(panels[1, 1], table["uniform"], sizes)
+    draw_round_trip(panels[1, 2], table["round trip"])
     figure.savefig(path)
 
 
@@ -85,26 +133,27 @@ def main(options: Options) -> int:
     """Measure, print, write; returns the exit status."""
     try:
         space = search_spaces.make(rules=options.rules)
-        decoder = embeddings.make(options.decoder, space, options.calibration)
-        table = {draw: coverage(decoder, space, draw, options.samples, options.seed) for draw in DRAWS}
-        trip = round_trip(decoder, space, options.samples, options.seed)
+        decoders = {name: embeddings.make(name, space, options.calibration) for name in options.decoders}
+        reference = coverage(embeddings.make("identity", space), space, "uniform", options.samples, options.seed)
+        tables = {name: measure(decoder, space, options) for name, decoder in decoders.items()}
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{'':24}" + "".join(f"{draw:>10}" for draw in table))
-    for name in table["uniform"]:
-        print(f"{name:24}" + "".join(f"{row[name]:10.3f}" for row in table.values()))
-    for name, value in trip.items():
-        print(f"round trip, {name:30} {value:8.3f}")
     options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / "coverage.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["draw", "measure", "value"])
-        for draw, row in [*table.items(), ("round trip", trip)]:
-            writer.writerows([draw, name, value] for name, value in row.items())
-    title = f"decoder {options.decoder}, calibration {options.calibration}, {options.samples} actions a draw"
-    draw_picture(table, title, options.out / "coverage.png")
-    print(f"table: {options.out / 'coverage.csv'}, picture: {options.out / 'coverage.png'}")
+        writer.writerow(["decoder", "calibration", "draw", "measure", "value"])
+        for name, table in tables.items():
+            for draw, row in table.items():
+                writer.writerows([name, options.calibration, draw, measure, value] for measure, value in row.items())
+    for name, table in tables.items():
+        print_table(name, options.calibration, table)
+        stem = Path(name).stem
+        title = f"What the decoder {stem} reaches (calibration {options.calibration}, {options.samples:,} actions)"
+        path = options.out / f"{stem}.png"
+        draw_picture(table, space, reference, title, path)
+        print(f"picture: {path}")
+    print(f"\ntable: {options.out / 'coverage.csv'}")
     return 0
 
 

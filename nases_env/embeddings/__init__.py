@@ -10,10 +10,12 @@ from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder, principa
 from nases_env.embeddings.mlp import MLPAutoencoder
 from nases_env.search_spaces.base import SearchSpace
 
-__all__ = ["EMBEDDING_SIZE", "Decoder", "IdentityDecoder", "LinearDecoder", "MLPAutoencoder", "make"]
+__all__ = ["EMBEDDING_SIZE", "SHIPPED", "Decoder", "IdentityDecoder", "LinearDecoder", "MLPAutoencoder", "make"]
 
 EMBEDDING_SIZE = 20
 """Numbers in an action, chosen by the compression of Table 1 (v1, section 4.1.3)."""
+SHIPPED = ("autoencoder", "autoencoder-paper", "autoencoder-unregularised")
+"""Pretrained decoders: fine-tuned to use the whole cube; at the paper's test loss; trained by squared error alone."""
 LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -22,8 +24,8 @@ def make(decoder: str, space: SearchSpace, calibration: str = "output") -> Decod
     """The decoder of that name, for a space. Cheap: weights are read when they are first used.
 
     Args:
-        decoder: `autoencoder` (shipped weights), `pca`, `random`, `identity`, or the path of a `.safetensors` file
-            that `scripts/pretrain.py` wrote.
+        decoder: One of SHIPPED, `pca`, `random`, `identity`, or the path of a `.safetensors` file that
+            `scripts/pretrain.py` wrote.
         space: The space whose origin vectors are decoded.
         calibration: `output`, `none` or `both`, see `calibration.Calibration`.
 
@@ -36,13 +38,13 @@ def make(decoder: str, space: SearchSpace, calibration: str = "output") -> Decod
         return IdentityDecoder(space.origin_size)
     if decoder in LINEAR:
         return LinearDecoder(space.origin_size, EMBEDDING_SIZE, LINEAR[decoder], checked)
-    if decoder == "autoencoder":
-        path = PRETRAINED / f"{space.name}-autoencoder.safetensors"
+    if decoder in SHIPPED:
+        path = PRETRAINED / f"{space.name}-{decoder}.safetensors"
     elif decoder.endswith(".safetensors"):
         path = Path(decoder)
     else:
         raise ValueError(
-            f"there is no decoder {decoder!r}; choose 'autoencoder', 'pca', 'random', 'identity' "
+            f"there is no decoder {decoder!r}; choose one of {(*SHIPPED, *LINEAR, 'identity')} "
             "or the path of a .safetensors file"
         )
     autoencoder = MLPAutoencoder(path, checked)

@@ -78,8 +78,8 @@ class Decoder(ABC):
         """Codes (K, n) of raw vectors (K, m)."""
 
 
-BLOCK = 8
-"""Rows per matrix product. BLAS rounds products of 1, 8 and 10,000 rows, and of 1 and 2 threads, differently. Eight
+BLOCK = 16
+"""Rows per matrix product. BLAS rounds products of 1, 16 and 10,000 rows, and of 1 and 2 threads, differently. Sixteen
 rows at a time on one thread, a row's result depends on the row alone: K searches side by side see what each would see
 by itself, on any number of cores."""
 

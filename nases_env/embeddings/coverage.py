@@ -37,9 +37,9 @@ def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_
 
     Returns:
         * `outside`: share of raw numbers outside [0, 30], before table and clip.
-        * `NAME EDGE`: share of the bin up to EDGE, of every dimension with at most five bins (uniform: its width / 30).
+        * `NAME LABEL`: share of each bin that has a label, of all numbers of that name (uniform: its width / 30).
         * `distinct`: share of architectures that no earlier action gave.
-        * `links on`: mean of each decision that is yes or no, summed.
+        * `links on`: mean number of links in an architecture.
         * `hamming`: mean number of many-valued decisions (filters left out) in which two actions differ.
         * `NAME flips STEP`: mean number of decisions that a step in one number of the action changes.
     """
@@ -91,12 +91,11 @@ def _compared(space: SearchSpace, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _shares(space: SearchSpace, origins: np.ndarray) -> dict[str, float]:
-    names = {dimension.name: dimension.edges for dimension in space.dimensions if len(dimension.edges) <= 6}
     shares: dict[str, float] = {}
-    for name, edges in names.items():
-        columns = [i for i, dimension in enumerate(space.dimensions) if dimension.name == name]
-        bins = np.searchsorted(edges[1:-1], origins[:, columns], side="left")
-        shares |= {f"{name} {edge:g}": float((bins == i).mean()) for i, edge in enumerate(edges[1:])}
+    for name, dimension in {dimension.name: dimension for dimension in space.dimensions if dimension.labels}.items():
+        columns = [i for i, other in enumerate(space.dimensions) if other.name == name]
+        bins = np.searchsorted(dimension.edges[1:-1], origins[:, columns], side="left")
+        shares |= {f"{name} {label}": float((bins == i).mean()) for i, label in enumerate(dimension.labels)}
     return shares
 
 

@@ -5,6 +5,7 @@ Inference is numpy, so that decoding needs no torch; `to_module` turns the same 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -12,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+import safetensors.numpy
 
 from nases_env.embeddings.base import Decoder, fit_output_table, multiply
-from nases_env.embeddings.calibration import Calibration, RankTable
+from nases_env.embeddings.calibration import KNOTS, Calibration, RankTable
 from nases_env.search_spaces.base import HIGH, LOW
 
 if TYPE_CHECKING:
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 HIDDEN_UNITS = (1000, 500, 100)
 HIDDEN_ACTIVATIONS = ("relu", "tanh", "tanh")
+UNIT_DEVIATION = 12**-0.5
+"""Of uniform numbers in [0, 1]."""
 ORIGIN_MEAN = (LOW + HIGH) / 2
-ORIGIN_DEVIATION = (HIGH - LOW) / 12**0.5
+ORIGIN_DEVIATION = (HIGH - LOW) * UNIT_DEVIATION
 """Of a uniform origin vector's numbers."""
+CARD_FIELDS = ("kind", "origin_size", "embedding_size", "weights_sha256")
+"""What every card has."""
 
 _NUMPY_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0.0),
@@ -125,7 +129,7 @@ def save(path: Path, simulator: Sequence[Dense], decoder: Sequence[Dense], card:
         path: The `.safetensors` file; its folder is made.
         simulator: Raw vectors → codes.
         decoder: Codes → raw vectors.
-        card: What to tell about the weights; the sizes are added.
+        card: What to tell about the weights; the sizes and the hash of the file are added.
     """
     origin_size, embedding_size = simulator[0].weight.shape[1], simulator[-1].weight.shape[0]
     tensors = {
@@ -142,15 +146,57 @@ def save(path: Path, simulator: Sequence[Dense], decoder: Sequence[Dense], card:
         "both": fit_output_table(lambda actions: forward(decoder, code_table.inverse(actions)), embedding_size),
     }
     tensors.update({f"quantiles.{name}": table.quantiles for name, table in tables.items()})
+    data = safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, path)
-    card = {"kind": "mlp", "origin_size": origin_size, "embedding_size": embedding_size, **card}
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    path.write_bytes(data)
+    sizes = {"kind": "mlp", "origin_size": origin_size, "embedding_size": embedding_size}
+    card = {**sizes, **card, "weights_sha256": hashlib.sha256(data).hexdigest()}
+    write_card(path, card)
     return card
 
 
+def write_card(path: Path, card: dict) -> None:
+    """Write the card of the weights at path."""
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def read_card(path: Path) -> dict:
+    """The card of the weights at path.
+
+    Raises:
+        FileNotFoundError: If the weights or the card are missing.
+        ValueError: If the card is not one of an MLP autoencoder.
+    """
+    card_path = path.with_suffix(".json")
+    for file in (path, card_path):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing; `python scripts/pretrain.py --out {path}` makes it")
+    try:
+        card = json.loads(card_path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{card_path} is no card: {error}") from error
+    if missing := [name for name in CARD_FIELDS if name not in card]:
+        raise ValueError(f"{card_path} is no card that scripts/pretrain.py wrote: it lacks {', '.join(missing)}")
+    return card
+
+
+def _shapes(origin_size: int, embedding_size: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors in a file of weights."""
+    halves = {
+        "simulator": simulator_shape(origin_size, embedding_size),
+        "decoder": decoder_shape(origin_size, embedding_size),
+    }
+    shapes: dict[str, tuple[int, ...]] = {}
+    for half, layers in halves.items():
+        for i, (inputs, outputs, _) in enumerate(layers):
+            shapes |= {f"{half}.{i}.weight": (outputs, inputs), f"{half}.{i}.bias": (outputs,)}
+    for table, columns in {"code": embedding_size, "output": origin_size, "both": origin_size}.items():
+        shapes[f"quantiles.{table}"] = (columns, KNOTS)
+    return shapes
+
+
 class MLPAutoencoder(Decoder):
-    """The pretrained autoencoder. Its card is read at once, its weights when they are first used.
+    """The pretrained autoencoder. Its card and the shapes are read at once, the weights when they are first used.
 
     Args:
         path: The `.safetensors` file; the card lies beside it as `.json`.
@@ -158,24 +204,39 @@ class MLPAutoencoder(Decoder):
 
     Raises:
         FileNotFoundError: If the weights or the card are missing.
+        ValueError: If either is damaged, or they do not fit each other.
     """
 
     def __init__(self, path: Path, calibration: Calibration = "output"):
-        for file in (path, path.with_suffix(".json")):
-            if not file.is_file():
-                raise FileNotFoundError(f"{file} is missing; `python scripts/pretrain.py --out {path}` makes it")
         self.path = path
         self.calibration = calibration
-        self.card = json.loads(path.with_suffix(".json").read_text())
+        self.card = read_card(path)
         self.action_size = self.card["embedding_size"]
         self.origin_size = self.card["origin_size"]
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        try:
+            with safetensors.safe_open(self.path, "numpy") as file:
+                found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{self.path} is damaged ({error}); make it again with scripts/pretrain.py") from error
+        for name, shape in _shapes(self.origin_size, self.action_size).items():
+            if found.get(name) != shape:
+                raise ValueError(
+                    f"{self.path} has {name} of shape {found.get(name)}; its card {self.path.with_suffix('.json')} "
+                    f"says {self.origin_size} numbers in {self.action_size}, which asks for {shape}"
+                )
 
     @cached_property
     def _tensors(self) -> dict[str, np.ndarray]:
-        try:
-            return load_file(self.path)
-        except SafetensorError as error:
-            raise ValueError(f"{self.path} is damaged ({error}); make it again with scripts/pretrain.py") from error
+        data = self.path.read_bytes()
+        if (found := hashlib.sha256(data).hexdigest()) != self.card["weights_sha256"]:
+            raise ValueError(
+                f"{self.path} has the hash {found}; its card {self.path.with_suffix('.json')} belongs to "
+                f"{self.card['weights_sha256']}: one of the two is damaged or another model's"
+            )
+        return safetensors.numpy.load(data)
 
     @cached_property
     def simulator_layers(self) -> list[Dense]:
@@ -188,16 +249,10 @@ class MLPAutoencoder(Decoder):
         return self._layers("decoder", decoder_shape(self.origin_size, self.action_size))
 
     def _layers(self, half: str, shape: Sequence[tuple[int, int, str]]) -> list[Dense]:
-        layers = []
-        for i, (inputs, outputs, activation) in enumerate(shape):
-            weight = self._tensors.get(f"{half}.{i}.weight", np.empty(0))
-            if weight.shape != (outputs, inputs):
-                raise ValueError(
-                    f"{self.path}: layer {i} of the {half} has weights {weight.shape}; "
-                    f"its card asks for {(outputs, inputs)}"
-                )
-            layers.append(Dense(weight, self._tensors[f"{half}.{i}.bias"], activation))
-        return layers
+        return [
+            Dense(self._tensors[f"{half}.{i}.weight"], self._tensors[f"{half}.{i}.bias"], activation)
+            for i, (*_, activation) in enumerate(shape)
+        ]
 
     @cached_property
     def _fitted_output_table(self) -> RankTable:

@@ -1,183 +1,333 @@
 """Stage 1 (v1, section 4.1): trains the autoencoder on uniform origin vectors, then makes its decoder use the cube.
 
-Deviations from the paper: inputs and outputs are standardised (folded into the weights afterwards), samples are
-always fresh, Adam at 2e-3 with warm-up and cosine; then a fine-tune that matches distributions (sliced Wasserstein,
-as in Kolouri et al. 2018), because a decoder trained by squared error alone sees only the middle of the cube.
+Deviations of the default recipe from the paper: inputs and outputs are standardised (folded into the weights
+afterwards), vectors are always fresh, Adam at 2e-3 with warm-up and cosine; then a fine-tune that matches
+distributions. `PretrainingSettings.paper()` is the letter.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 
+from nases_env import search_spaces
 from nases_env.embeddings import mlp
+from nases_env.embeddings.calibration import Calibration
+from nases_env.embeddings.coverage import coverage
+from nases_env.embeddings.distribution_matching import distribution_penalty
+from nases_env.search_spaces.base import HIGH, LOW
 
-CODE_DEVIATION = 1.0 / math.sqrt(12.0)
+TEST_VECTORS = 100_000
+RECENT = 400
+"""Steps over which the training loss is averaged: 102,400 vectors in batches of 256."""
+KEEPING_INTERVAL = 10_000
+"""Steps between two looks at the test loss where the lowest is kept: about an epoch of the paper's vectors."""
 
 
 @dataclass(frozen=True)
 class PretrainingSettings:
     """How stage 1 is trained."""
 
+    space: str = "macro"
+    """Search space whose origin vectors are learned."""
     embedding_size: int = 20
     """Numbers in the embedding, k."""
-    origin_size: int = 60
-    """Numbers in an origin vector."""
-    steps: int = 9000
-    """Optimiser steps of one cycle of warm-up and cosine."""
-    cycles: int = 3
-    """Cycles, each from the full learning rate again."""
+    steps: int = 18_000
+    """Optimiser steps that minimise the squared error."""
     finetune_steps: int = 6000
-    """Steps of the distribution-matching fine-tune; 0 leaves it out."""
+    """Steps afterwards that match distributions too; 0 leaves them out."""
     batch_size: int = 256
-    """Origin vectors per step, drawn afresh each time."""
+    """Origin vectors per step."""
+    batch_growth: tuple[float, ...] = ()
+    """Shares of the steps after each of which the batch doubles."""
     learning_rate: float = 2e-3
-    """Adam's peak learning rate."""
+    """Adam's, the peak."""
     finetune_learning_rate: float = 1e-3
     """Its peak in the fine-tune."""
     warmup: float = 0.03
-    """Share of a cycle in which the learning rate rises linearly."""
+    """Share of the steps in which the learning rate rises linearly."""
+    decay: bool = True
+    """Whether the learning rate falls to 0 along a cosine."""
+    beta2: float = 0.99
+    """Adam's second moment decay."""
+    standardise: bool = True
+    """Whether the network sees numbers with mean 0 and deviation 1."""
+    training_vectors: int | None = None
+    """Origin vectors that are drawn once and trained on in epochs; None: fresh ones in every step."""
+    keep_lowest: bool = False
+    """Whether the weights with the lowest test loss are kept, not the last: test vectors are then not unseen."""
     seed: int = 0
-    """Seed of the initial weights and of every sample."""
+    """Seed of the initial weights and of every vector."""
+
+    def __post_init__(self) -> None:
+        positive = {"embedding_size": self.embedding_size, "steps": self.steps, "batch_size": self.batch_size}
+        if self.training_vectors is not None:
+            positive["training_vectors"] = self.training_vectors
+        if wrong := {name: value for name, value in positive.items() if value < 1}:
+            raise ValueError(f"these have to be at least 1: {wrong}")
+        if self.finetune_steps < 0 or self.seed < 0:
+            raise ValueError(f"finetune_steps {self.finetune_steps} and seed {self.seed} have to be at least 0")
+        if not all(0 < share < 1 for share in (*self.batch_growth, self.warmup or 0.5)):
+            raise ValueError(f"batch_growth {self.batch_growth} and warmup {self.warmup} are shares, between 0 and 1")
+        if self.finetune_steps and not self.standardise:
+            raise ValueError("a fine-tune compares standardised numbers: set finetune_steps to 0, or standardise")
+
+    @classmethod
+    def paper(cls) -> PretrainingSettings:
+        """The paper's letter (section 4.1.2). It is silent on batches and on the length."""
+        return cls(
+            steps=600_000,
+            finetune_steps=0,
+            batch_size=32,
+            batch_growth=(0.6, 0.8, 0.9),
+            learning_rate=1e-5,
+            warmup=0.0,
+            decay=False,
+            beta2=0.999,
+            standardise=False,
+            training_vectors=300_000,
+            keep_lowest=True,
+        )
+
+    @property
+    def total_steps(self) -> int:
+        """All steps, the fine-tune's included."""
+        return self.steps + self.finetune_steps
+
+    def batch_size_at(self, step: int) -> int:
+        """Vectors in the batch of a step."""
+        return self.batch_size * 2 ** sum(step >= share * self.steps for share in self.batch_growth)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Adam's learning rate in a step."""
+        if step < self.steps:
+            progress, peak = step / self.steps, self.learning_rate
+        else:
+            progress, peak = (step - self.steps) / self.finetune_steps, self.finetune_learning_rate
+        if progress < self.warmup:
+            return peak * progress / self.warmup
+        if not self.decay:
+            return peak
+        return peak * 0.5 * (1.0 + math.cos(math.pi * (progress - self.warmup) / (1.0 - self.warmup)))
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """What stage 1 leaves: both halves with the standardisation folded in, and the last training loss."""
-
-    simulator: list[mlp.Dense]
-    decoder: list[mlp.Dense]
-    train_loss: float
-
-
-def pretrain(
-    settings: PretrainingSettings,
-    device: str = "cpu",
-    report: Callable[[int, float], None] = lambda step, loss: None,
-) -> Pretrained:
-    """Train an autoencoder from scratch.
+class Pretraining:
+    """An autoencoder in training. It can be stopped after any step and continued, bit for bit on a CPU.
 
     Args:
         settings: The recipe.
         device: A torch device.
-        report: Called every 50 steps with the step and the mean training loss since, in raw squared units.
     """
-    rng = np.random.default_rng(settings.seed)
-    shapes = (
-        mlp.simulator_shape(settings.origin_size, settings.embedding_size),
-        mlp.decoder_shape(settings.origin_size, settings.embedding_size),
-    )
-    encoder, decoder = (mlp.to_module(mlp.fresh_layers(shape, rng)).to(device) for shape in shapes)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], betas=(0.9, 0.99), fused=True, lr=0.0)
-    generator = torch.Generator(device).manual_seed(settings.seed)
-    losses: list[torch.Tensor] = []
-    train_loss = math.nan
-    plain = settings.steps * settings.cycles
-    for step in range(plain + settings.finetune_steps):
-        finetune = step >= plain
-        optimiser.param_groups[0]["lr"] = _learning_rate(settings, step)
-        origins = _uniform((settings.batch_size, settings.origin_size), generator)
-        codes = encoder(origins)
-        reconstruction = torch.nn.functional.mse_loss(decoder(_standardise_codes(codes)), origins)
+
+    def __init__(self, settings: PretrainingSettings, device: str = "cpu"):
+        self.settings = settings
+        self.step = 0
+        """Steps done."""
+        size = search_spaces.make(settings.space).origin_size
+        self._shapes = (
+            mlp.simulator_shape(size, settings.embedding_size),
+            mlp.decoder_shape(size, settings.embedding_size),
+        )
+        weights = np.random.default_rng(settings.seed)
+        self._encoder, self._decoder = (
+            mlp.to_module(mlp.fresh_layers(shape, weights)).to(device) for shape in self._shapes
+        )
+        self._modules = torch.nn.ModuleDict({"encoder": self._encoder, "decoder": self._decoder})
+        self._optimiser = torch.optim.Adam(self._modules.parameters(), lr=0.0, betas=(0.9, settings.beta2), fused=True)
+        self._generator = torch.Generator(device).manual_seed(settings.seed)
+        self._vectors = (
+            FreshVectors(size, self._generator)
+            if settings.training_vectors is None
+            else FixedVectors(settings.training_vectors, size, settings.seed, device)
+        )
+        self._origin_scale = (mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION) if settings.standardise else (0.0, 1.0)
+        self._code_scale = (0.5, mlp.UNIT_DEVIATION) if settings.standardise else (0.0, 1.0)
+        self._recent = torch.zeros(RECENT, device=device)
+        self._lowest: tuple[float, dict[str, torch.Tensor]] = (math.inf, {})
+
+    @property
+    def train_loss(self) -> float:
+        """Mean squared error in raw units over the last RECENT steps (Table 1's training loss)."""
+        return float(self._recent.sum()) / max(1, min(self.step, RECENT)) * self._origin_scale[1] ** 2
+
+    def advance(self, steps: int) -> None:
+        """Train so many steps further, or to the end."""
+        for step in range(self.step, min(self.step + steps, self.settings.total_steps)):
+            self._optimiser.param_groups[0]["lr"] = self.settings.learning_rate_at(step)
+            self._recent[step % RECENT] = self._update(step)
+            self.step = step + 1
+            if self.settings.keep_lowest and (self.step % KEEPING_INTERVAL == 0 or self.finished):
+                self._keep_if_lowest()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.step == self.settings.total_steps
+
+    def layers(self) -> tuple[list[mlp.Dense], list[mlp.Dense]]:
+        """Simulator and decoder, raw vectors in and out. Where the lowest test loss is kept: those of the lowest."""
+        if not self._lowest[1]:
+            return self._present_layers()
+        present = {name: tensor.clone() for name, tensor in self._modules.state_dict().items()}
+        self._modules.load_state_dict(self._lowest[1])
+        kept = self._present_layers()
+        self._modules.load_state_dict(present)
+        return kept
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that the next step depends on, as tensors on the CPU."""
+        tensors = {f"module.{name}": tensor for name, tensor in self._modules.state_dict().items()}
+        tensors |= {f"lowest.{name}": tensor for name, tensor in self._lowest[1].items()}
+        for i, parameter in enumerate(self._modules.parameters()):
+            tensors |= {f"adam.{i}.{name}": tensor for name, tensor in self._optimiser.state[parameter].items()}
+        tensors |= {
+            "generator": self._generator.get_state(),
+            "recent": self._recent,
+            "lowest_loss": torch.tensor(self._lowest[0], dtype=torch.float64),
+            "vectors_seen": torch.tensor(self._vectors.seen),
+            "step": torch.tensor(self.step),
+        }
+        return {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Continue from what `state` returned."""
+        self._modules.load_state_dict(_part(state, "module."))
+        for i, parameter in enumerate(self._modules.parameters()):
+            moments = _part(state, f"adam.{i}.")
+            self._optimiser.state[parameter] = {name: moment.to(parameter.device) for name, moment in moments.items()}
+        self._lowest = (float(state["lowest_loss"]), _part(state, "lowest."))
+        self._generator.set_state(state["generator"])
+        self._recent.copy_(state["recent"])
+        self._vectors.seen = int(state["vectors_seen"])
+        self.step = int(state["step"])
+
+    def _update(self, step: int) -> torch.Tensor:
+        """One step of Adam; returns the batch's squared error, scaled."""
+        mean, deviation = self._origin_scale
+        origins = (self._vectors.draw(self.settings.batch_size_at(step)) - mean) / deviation
+        mean, deviation = self._code_scale
+        codes = (self._encoder(origins) - mean) / deviation
+        reconstruction = torch.nn.functional.mse_loss(self._decoder(codes), origins)
         loss = reconstruction
-        if finetune:
-            loss = loss + _distribution_penalty(codes, decoder, generator)
-        optimiser.zero_grad()
+        if step >= self.settings.steps:
+            loss = loss + distribution_penalty(codes, self._decoder, self._generator)
+        self._optimiser.zero_grad()
         loss.backward()
-        optimiser.step()
-        losses.append(reconstruction.detach())
-        if len(losses) == 50:
-            train_loss = float(torch.stack(losses).mean()) * mlp.ORIGIN_DEVIATION**2
-            losses.clear()
-            report(step + 1, train_loss)
-    activations = [[activation for *_, activation in shape] for shape in shapes]
-    simulator_layers = mlp.scale_input(mlp.from_module(encoder, activations[0]), mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION)
-    decoder_layers = mlp.scale_input(mlp.from_module(decoder, activations[1]), 0.5, CODE_DEVIATION)
-    return Pretrained(
-        simulator_layers, mlp.scale_output(decoder_layers, mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION), train_loss
-    )
+        self._optimiser.step()
+        return reconstruction.detach()
+
+    def _present_layers(self) -> tuple[list[mlp.Dense], list[mlp.Dense]]:
+        activations = [[activation for *_, activation in shape] for shape in self._shapes]
+        simulator = mlp.scale_input(mlp.from_module(self._encoder, activations[0]), *self._origin_scale)
+        decoder = mlp.scale_input(mlp.from_module(self._decoder, activations[1]), *self._code_scale)
+        return simulator, mlp.scale_output(decoder, *self._origin_scale)
+
+    def _keep_if_lowest(self) -> None:
+        loss = test_loss(*self._present_layers())
+        if loss < self._lowest[0]:
+            self._lowest = (loss, {name: tensor.clone() for name, tensor in self._modules.state_dict().items()})
 
 
-def write(pretrained: Pretrained, settings: PretrainingSettings, path: Path) -> dict:
-    """Write the weights with their rank tables and a card; returns the card."""
+class FreshVectors:
+    """Uniform origin vectors, never the same twice."""
+
+    def __init__(self, size: int, generator: torch.Generator):
+        self._size, self._generator = size, generator
+        self.seen = 0
+        """Vectors drawn so far."""
+
+    def draw(self, count: int) -> torch.Tensor:
+        """The next vectors, (count, size) in [0, 30]."""
+        self.seen += count
+        sample = torch.rand((count, self._size), generator=self._generator, device=self._generator.device)
+        return LOW + (HIGH - LOW) * sample
+
+
+class FixedVectors:
+    """A training set of uniform origin vectors, shuffled in every epoch; the last batch of an epoch is what is left.
+
+    Which vectors come next depends on the seed and on how many were seen alone.
+    """
+
+    def __init__(self, count: int, size: int, seed: int, device: str):
+        self._seed = seed
+        self._vectors = FreshVectors(size, self._generator(0, device)).draw(count)
+        self._epoch = -1
+        self.seen = 0
+        """Vectors drawn so far."""
+
+    def draw(self, count: int) -> torch.Tensor:
+        """The next vectors of the epoch, at most count."""
+        epoch, start = divmod(self.seen, len(self._vectors))
+        if epoch != self._epoch:
+            device = self._vectors.device
+            self._order = torch.randperm(
+                len(self._vectors), generator=self._generator(epoch + 1, device), device=device
+            )
+            self._epoch = epoch
+        chosen = self._order[start : start + count]
+        self.seen += len(chosen)
+        return self._vectors[chosen]
+
+    def _generator(self, stream: int, device: str | torch.device) -> torch.Generator:
+        seed = np.random.SeedSequence(self._seed, spawn_key=(stream,)).generate_state(1, np.uint64)[0]
+        return torch.Generator(device).manual_seed(int(seed >> np.uint64(1)))
+
+
+def write(training: Pretraining, path: Path, recipe: str, minutes: float) -> dict:
+    """Write the weights with their rank tables and a card: recipe, losses, what uniform actions reach, versions.
+
+    Args:
+        training: Finished or not.
+        path: The `.safetensors` file.
+        recipe: What to call the settings.
+        minutes: How long it took.
+
+    Returns:
+        The card.
+    """
+    simulator, decoder = training.layers()
     card = {
-        "recipe": dataclasses.asdict(settings),
-        "train_loss": round(pretrained.train_loss, 3),
-        "test_loss": round(test_loss(pretrained.simulator, pretrained.decoder), 3),
+        "recipe": recipe,
+        "settings": dataclasses.asdict(training.settings),
+        "steps": training.step,
+        "minutes": round(minutes, 2),
+        "train_loss": round(training.train_loss, 3),
+        "test_loss": round(test_loss(simulator, decoder), 3),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
-    return mlp.save(path, pretrained.simulator, pretrained.decoder, card)
+    card = mlp.save(path, simulator, decoder, card)
+    space = search_spaces.make(training.settings.space)
+    reached = {
+        calibration: coverage(mlp.MLPAutoencoder(path, calibration), space, "uniform")
+        for calibration in get_args(Calibration)
+    }
+    card["coverage"] = {
+        calibration: {name: round(value, 4) for name, value in found.items()} for calibration, found in reached.items()
+    }
+    mlp.write_card(path, card)
+    return card
 
 
-def test_loss(simulator: list[mlp.Dense], decoder: list[mlp.Dense], samples: int = 100_000) -> float:
+def test_loss(simulator: list[mlp.Dense], decoder: list[mlp.Dense], samples: int = TEST_VECTORS) -> float:
     """Mean squared error in raw units on uniform origin vectors never trained on (Table 1's testing loss)."""
     rng = np.random.default_rng(2**32)
     origin_size = simulator[0].weight.shape[1]
     total = 0.0
     chunk = 10_000
     for start in range(0, samples, chunk):
-        origins = rng.uniform(0, 30, (min(chunk, samples - start), origin_size)).astype(np.float32)
+        origins = rng.uniform(LOW, HIGH, (min(chunk, samples - start), origin_size)).astype(np.float32)
         decoded = mlp.forward(decoder, mlp.forward(simulator, origins))
         total += float(((decoded - origins) ** 2).mean(axis=1).sum())
     return total / samples
 
 
-def _learning_rate(settings: PretrainingSettings, step: int) -> float:
-    plain = settings.steps * settings.cycles
-    if step < plain:
-        progress, peak = step % settings.steps / settings.steps, settings.learning_rate
-    else:
-        progress, peak = (step - plain) / settings.finetune_steps, settings.finetune_learning_rate
-    if progress < settings.warmup:
-        return peak * progress / settings.warmup
-    return peak * 0.5 * (1.0 + math.cos(math.pi * (progress - settings.warmup) / (1.0 - settings.warmup)))
-
-
-def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    """Uniform with mean 0 and deviation 1."""
-    sample = torch.rand(shape, generator=generator, device=generator.device)
-    return (sample - 0.5) / CODE_DEVIATION
-
-
-def _standardise_codes(codes: torch.Tensor) -> torch.Tensor:
-    return (codes - 0.5) / CODE_DEVIATION
-
-
-def _distribution_penalty(codes: torch.Tensor, decoder: torch.nn.Module, generator: torch.Generator) -> torch.Tensor:
-    """Distance of codes from uniform, and of decoded uniform and corner codes from uniform origin vectors."""
-    half = len(codes) // 2
-    size = codes.shape[1]
-    scaled = _standardise_codes(codes)
-    uniform_codes = _uniform((half, size), generator)
-    decoded = decoder(uniform_codes)
-    corners = (torch.rand((half, size), generator=generator, device=generator.device) < 0.5).float()
-    decoded_corners = decoder(_standardise_codes(corners))
-    return (
-        0.1 * _wasserstein_to_uniform(scaled)
-        + 0.5 * _sliced_wasserstein(scaled, _uniform(tuple(codes.shape), generator), generator)
-        + 0.1 * _wasserstein_to_uniform(decoded)
-        + 0.1 * _sliced_wasserstein(decoded, _uniform(tuple(decoded.shape), generator), generator)
-        + 0.1 * _wasserstein_to_uniform(decoded_corners)
-    )
-
-
-def _wasserstein_to_uniform(samples: torch.Tensor) -> torch.Tensor:
-    """Squared 2-Wasserstein distance of each column of (N, d) to the standardised uniform, averaged."""
-    count = len(samples)
-    quantiles = ((torch.arange(count, device=samples.device) + 0.5) / count - 0.5) / CODE_DEVIATION
-    return ((samples.sort(dim=0).values - quantiles[:, None]) ** 2).mean()
-
-
-def _sliced_wasserstein(
-    samples: torch.Tensor, reference: torch.Tensor, generator: torch.Generator, projections: int = 20
-) -> torch.Tensor:
-    """Squared 2-Wasserstein distance of two (N, d) samples, averaged over random directions."""
-    directions = torch.randn((samples.shape[1], projections), generator=generator, device=generator.device)
-    directions = directions / directions.norm(dim=0)
-    return (((samples @ directions).sort(dim=0).values - (reference @ directions).sort(dim=0).values) ** 2).mean()
+def _part(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

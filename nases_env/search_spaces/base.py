@@ -22,6 +22,8 @@ class Dimension:
     """1-based."""
     edges: tuple[float, ...]
     """Bin edges from LOW to HIGH; a value belongs to the bin whose upper edge it does not exceed."""
+    labels: tuple[str, ...] = ()
+    """What each bin means, where bins have names."""
 
     @property
     def centres(self) -> np.ndarray:

@@ -145,8 +145,9 @@ class MacroSpace(SearchSpace):
             "kernel_type": (LOW, *self.rules.kernel_type, HIGH),
             "connection_coefficient": np.linspace(LOW, HIGH, 11),
         }
+        labels = {"kernel_type": OPERATIONS, "filter_size": tuple(f"{size}x{size}" for size in self.rules.sizes)}
         self.dimensions = tuple(
-            Dimension(field, layer, tuple(float(edge) for edge in edges[field]))
+            Dimension(field, layer, tuple(float(edge) for edge in edges[field]), labels.get(field, ()))
             for layer in range(1, LAYERS + 1)
             for field in FIELDS
         )

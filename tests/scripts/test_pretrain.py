@@ -1,24 +1,153 @@
+import csv
 import json
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nases_env import embeddings, search_spaces
+from tests.scripts.conftest import _command
 
-QUICK = ["--steps", 40, "--cycles", 1, "--finetune-steps", 10]
+QUICK = ["--steps", 400, "--finetune-steps", 100, "--batch-size", 16, "--device", "cpu"]
+TABLE = ["--table1", "--sizes", 1, 5, "--steps", 100, "--batch-size", 16, "--device", "cpu"]
 
 
-def test_it_writes_weights_that_the_environment_can_use(run, tmp_path):
-    out = tmp_path / "autoencoder.safetensors"
-    done = run("pretrain.py", "--out", out, *QUICK)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("pretrain") / "autoencoder.safetensors"
+    done = subprocess.run(_command("pretrain.py", "--out", out, *QUICK), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table1") / "rows"
+    done = subprocess.run(_command("pretrain.py", "--out", folder, *TABLE), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_it_writes_weights_that_the_environment_can_use(trained):
+    out, printed = trained
     card = json.loads(out.with_suffix(".json").read_text())
-    assert card["test_loss"] < 75 and card["recipe"]["steps"] == 40
+    assert card["test_loss"] < 75 and card["settings"]["steps"] == 400 and card["steps"] == 500
+    assert f"test loss {card['test_loss']}" in printed and "46.15" in printed and str(out) in printed
     space = search_spaces.make()
     decoder = embeddings.make(str(out), space)
-    assert decoder.decode(decoder.encode(space.origin([[0] * 60]))).shape == (1, 60)
+    assert decoder.decode(decoder.encode(space.sample(np.random.default_rng(0), 1))).shape == (1, 60)
+
+
+def test_its_curves_are_in_tensorboard(trained):
+    out, _ = trained
+    events = EventAccumulator(str(out.with_suffix(".training") / "tensorboard"))
+    events.Reload()
+    losses = events.Scalars("pretraining/train_loss")
+    assert [event.step for event in losses] == [100, 200, 300, 400, 500]
+    assert losses[-1].value < losses[0].value
+    assert events.Scalars("pretraining/test_loss")[-1].step == 500
+    assert "card/text_summary" in events.Tags()["tensors"]
+
+
+def test_a_kill_changes_nothing(trained, start, run, tmp_path):
+    out = tmp_path / "killed.safetensors"
+    arguments = ["--out", out, *QUICK, "--checkpoint-seconds", 0]
+    checkpoint = out.with_suffix(".training") / "checkpoint.safetensors"
+    process = start("pretrain.py", *arguments)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)  # polling another process
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists(), "it ended before it could be killed"
+    refused = run("pretrain.py", *arguments, "--seed", 1)
+    assert refused.returncode == 2 and "seed: 0, now 1" in refused.stderr and "--overwrite" in refused.stderr
+    done = run("pretrain.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    whole, killed = load_file(trained[0]), load_file(out)
+    assert all((whole[name] == killed[name]).all() for name in whole)
+    assert not checkpoint.exists()
 
 
 def test_it_overwrites_nothing_unasked(run, tmp_path):
     out = tmp_path / "autoencoder.safetensors"
     out.write_text("mine")
     done = run("pretrain.py", "--out", out, *QUICK)
-    assert done.returncode != 0 and "--overwrite" in done.stderr
+    assert done.returncode == 2 and "--overwrite" in done.stderr and "Traceback" not in done.stderr
     assert out.read_text() == "mine"
+
+
+def test_asked_to_it_overwrites(run, tmp_path):
+    out = tmp_path / "autoencoder.safetensors"
+    out.write_text("mine")
+    done = run("pretrain.py", "--out", out, "--overwrite", "--minutes", 0.05, "--batch-size", 16, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    card = json.loads(out.with_suffix(".json").read_text())
+    # Three seconds, in the recipe's proportion of steps.
+    assert 0 < card["minutes"] < 0.5
+    assert card["settings"]["steps"] == pytest.approx(3 * card["settings"]["finetune_steps"], abs=3)
+
+
+def test_table_1_has_a_row_for_every_size_beside_the_papers(table):
+    folder, printed = table
+    with (folder / "table1.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["embedding_size"], row["seed"]) for row in rows] == [("1", "0"), ("5", "0")]
+    assert [float(row["paper_test_loss"]) for row in rows] == [72.58, 63.37]
+    assert all(60 < float(row["test_loss"]) < 80 and float(row["minutes"]) > 0 for row in rows)
+    assert str(folder / "table1.csv") in printed
+    card = json.loads((folder / "k5-seed0.json").read_text())
+    assert (card["embedding_size"], card["settings"]["finetune_steps"]) == (5, 0)
+
+
+def test_rows_of_table_1_that_are_finished_are_not_trained_again(table, run):
+    folder, _ = table
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("k*")}
+    done = run("pretrain.py", "--out", folder, *TABLE)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("k*")} == before
+    done = run("pretrain.py", "--out", folder, *TABLE, "--learning-rate", 0.1)
+    assert done.returncode == 2 and "learning_rate: 0.002, now 0.1" in done.stderr
+
+
+def test_ctrl_c_ends_all_rows_and_the_same_command_goes_on(start, run, tmp_path):
+    folder = tmp_path / "rows"
+    arguments = ["--out", folder, "--table1", "--sizes", 1, 5, "--steps", 100_000, "--checkpoint-seconds", 0]
+    process = start("pretrain.py", *arguments, "--device", "cpu")
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("*/checkpoint.safetensors"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)  # polling another process
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    log = (tmp_path / "log0").read_text()
+    assert "goes on from the last checkpoint" in log and "Traceback" not in log
+    done = run("pretrain.py", *arguments, "--device", "cpu", "--seed", 0, "--batch-size", 8)
+    assert done.returncode == 2 and "batch_size: 256, now 8" in done.stderr
+
+
+def test_a_loss_that_is_no_number_ends_the_training(run, tmp_path):
+    out = tmp_path / "a.safetensors"
+    done = run("pretrain.py", "--out", out, *QUICK, "--learning-rate", 1e30)
+    assert done.returncode == 2 and "not finite" in done.stderr and "--learning-rate" in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "weights.pt"], "has to end in .safetensors"),
+        (["--out", "a.safetensors", "--steps", 0], "'steps': 0"),
+        (["--out", "a.safetensors", "--space", "mega"], "there is no search space 'mega'"),
+        (["--out", "a.safetensors", "--device", "tpu9000"], "tpu9000"),
+        (["--out", "a.safetensors", "--minutes", -1], "--minutes -1"),
+        (["--out", "rows", "--table1", "--minutes", 1], "--minutes is for one model"),
+        (["--out", "rows", "--table1", "--workers", 0], "--workers 0"),
+    ],
+)
+def test_wrong_options_say_what_to_do(run, tmp_path, arguments, words):
+    done = run("pretrain.py", arguments[0], tmp_path / arguments[1], *arguments[2:])
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
