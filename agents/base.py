@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from nases_env.search_spaces import Architecture
+
 if TYPE_CHECKING:
     from agents.recorder import Recorder
 
@@ -56,11 +58,21 @@ class Agent(ABC):
         """What was learned, to carry elsewhere; resuming a search needs none of it."""
         return {}
 
-    def run(self, env: Recorder, children: int) -> None:
-        """Search: build so many children, one after the other."""
-        observation, _ = env.reset(seed=self.seed)
-        for _ in range(children):
-            actions = self.act(observation[None])
+    def run(self, env: Recorder, children: int, start: Architecture | None = None) -> None:
+        """Search: build so many children, one after the other.
+
+        Args:
+            env: The recorded environment.
+            children: The budget.
+            start: A known network: the first state, and the first child is what its encoding decodes to.
+        """
+        observation, _ = env.reset(seed=self.seed, options={} if start is None else {"architecture": start})
+        for child in range(children):
+            if child == 0 and start is not None:
+                self.source = "start"
+                actions = env.get_wrapper_attr("decoder").encode(observation[None])
+            else:
+                actions = self.act(observation[None])
             env.source = self.source
             next_observation, reward, _, _, _ = env.step(actions[0])
             transition = Transition(observation[None], actions, np.array([reward]), next_observation[None])

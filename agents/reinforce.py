@@ -54,7 +54,6 @@ class Reinforce(Agent):
         )
         self.pool = RewardPool()
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
-        self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
@@ -65,14 +64,15 @@ class Reinforce(Agent):
         else:
             self.source = "controller"
         if self.source == "controller":
-            self._embeddings = self.controller.sample(observations, self.rng)
+            embeddings = self.controller.sample(observations, self.rng)
         else:
-            self._embeddings = self.controller.random(len(observations), self.rng)
-        return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
+            embeddings = self.controller.random(len(observations), self.rng)
+        return np.clip(self._decoder.code_to_action(embeddings), 0.0, 1.0)
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Add to the pool; after the warm-up, ascend the mean normalised reward of sampled entries."""
-        for state, embedding, reward in zip(transition.observations, self._embeddings, transition.rewards, strict=True):
+        embeddings = self._decoder.action_to_code(transition.actions)
+        for state, embedding, reward in zip(transition.observations, embeddings, transition.rewards, strict=True):
             self.pool.add(state, embedding, reward)
         if len(self.pool) <= self.settings.warmup:
             return {}

@@ -12,6 +12,7 @@ from gymnasium.wrappers import RescaleAction, RescaleObservation
 
 from agents.base import Agent
 from agents.recorder import Recorder
+from nases_env.search_spaces import Architecture
 
 try:
     import stable_baselines3 as sb3
@@ -63,11 +64,11 @@ class SB3Agent(Agent):
         super().__init__(env, seed, settings)
         self.source = self.algorithm.lower()
         rescaled = RescaleObservation(RescaleAction(env, np.float32(-1), np.float32(1)), np.float32(-1), np.float32(1))
-        vector = DummyVecEnv([lambda: rescaled])
-        vector.seed(seed)
+        self._vector = DummyVecEnv([lambda: rescaled])
+        self._vector.seed(seed)
         model = getattr(sb3, self.algorithm)
         chosen = self.settings | self._noise(env.get_wrapper_attr("decoder").action_size) | (settings or {})
-        self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **chosen)
+        self.model = model("MlpPolicy", self._vector, gamma=0.0, seed=seed, device="cpu", **chosen)
         self.model.set_logger(Logger(None, [_ToRecorder(env)]))
 
     def act(self, observations: np.ndarray) -> np.ndarray:
@@ -75,9 +76,11 @@ class SB3Agent(Agent):
         actions, _ = self.model.predict((observations / 15.0 - 1.0).astype(np.float32))
         return ((actions + 1.0) / 2.0).astype(np.float32)
 
-    def run(self, env: Recorder, children: int) -> None:
-        """Let the model collect and learn."""
+    def run(self, env: Recorder, children: int, start: Architecture | None = None) -> None:
+        """Let the model collect and learn; a network to start from is its first state, no child."""
         env.source = self.source
+        if start is not None:
+            self._vector.set_options({"architecture": start})
         self.model.learn(children, callback=_Budget(children), log_interval=1)
         self.model.logger.dump(children)
 

@@ -26,6 +26,7 @@ from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
 from nases_env.children.protocol import FOLDER, parse_overrides
 from nases_env.env import NASESEnv
+from nases_env.search_spaces import Architecture
 
 ENVIRONMENT = (
     "dataset",
@@ -58,6 +59,9 @@ class Options:
     """Go on with the search in run_dir, with the settings it was started with; start it if there is none."""
     reuse: tuple[str, ...] = ()
     """Folders or journals of other searches whose evaluations need not be trained again."""
+    start_from: str | None = None
+    """A known network: a search's folder, a best.json or its text. Its encoding is the first child; stable-baselines3's
+    agents only see it as their first state."""
 
     dataset: str | None = None
     """digits, cifar10 or imagefolder:PATH (with PATH/train/<class>/* and PATH/test/<class>/*)."""
@@ -72,7 +76,7 @@ class Options:
     rules: str | None = None
     """paper or published."""
     decoder: str | None = None
-    """autoencoder, pca, random, identity or a weights file."""
+    """autoencoder, autoencoder-paper, autoencoder-unregularised, pca, random, identity or a weights file."""
     calibration: str | None = None
     """output, none or both."""
     reward: str | None = None
@@ -126,6 +130,8 @@ def main(options: Options) -> int:
         if not isinstance(environment, NASESEnv):
             raise ValueError(f"{options.env_id} is no NASES environment: {type(environment).__name__}")
         protocol = dataclasses.asdict(environment.protocol)
+        start = None if options.start_from is None else _known(options.start_from, environment)
+        settings["start_from"] = start and start.to_json()  # resuming must not depend on the other folder
         run.start(settings, options.env_id, keywords, protocol, options.resume)
         env = gym.make(
             options.env_id,
@@ -140,12 +146,14 @@ def main(options: Options) -> int:
     print(
         f"{options.agent} searches {options.env_id} with {options.children} children; results: {run.path}", flush=True
     )
+    if start:
+        print(_describe_start(start, environment), flush=True)
     recorder = Recorder(env, run.path, options.children, _flat(settings, environment))
     status = 0
     try:
         agent = agent_class(recorder, options.seed, _agent_settings(options))
         try:
-            agent.run(recorder, options.children)
+            agent.run(recorder, options.children, start)
         except KeyboardInterrupt:
             status = 130
         _save_controller(agent, run)
@@ -163,6 +171,23 @@ def _check(options: Options) -> None:
         raise ValueError(f"--children {options.children} has to be at least 1, --seed {options.seed} at least 0")
     if options.resume and not options.run_dir:
         raise ValueError("--resume goes on with the search in a folder; name it with --run-dir")
+
+
+def _known(start_from: str, environment: NASESEnv) -> Architecture:
+    """The network of `--start-from`."""
+    if start_from.lstrip().startswith("{"):
+        return environment.space.from_json(start_from)
+    path = Path(start_from)
+    return environment.space.from_json((path / "best.json" if path.is_dir() else path).read_text())
+
+
+def _describe_start(start: Architecture, environment: NASESEnv) -> str:
+    """How much of a known network its encoding keeps."""
+    space, decoder = environment.space, environment.decoder
+    origin = space.origin_of(start)[None]
+    before, after = (space.decisions(space.discretise(o)) for o in (origin, decoder.decode(decoder.encode(origin))))
+    kept = [f"{(after[name] == values).sum()} of {values.size} {name}" for name, values in before.items()]
+    return f"the encoding of the known network keeps {', '.join(kept)}"
 
 
 def _agent_settings(options: Options) -> ReinforceSettings | None:

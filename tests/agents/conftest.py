@@ -20,7 +20,8 @@ class ClosedForm(gym.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        return self.space.sample(self.np_random, 1)[0], {}
+        drawn = self.space.sample(self.np_random, 1)[0]
+        return self.space.origin_of(options["architecture"]) if options else drawn, {}
 
     def step(self, action):
         origin = self.decoder.decode(action[None])[0]

@@ -104,6 +104,30 @@ def test_another_search_reuses_what_this_one_paid_for(uninterrupted, run, tmp_pa
         assert {float(row["seconds"]) for row in csv.DictReader(file)} == {0.0}
 
 
+def test_a_search_starts_from_the_best_network_of_another(uninterrupted, run, tmp_path):
+    other, folder = tmp_path / "other", tmp_path / "run"
+    other.mkdir()
+    known = (uninterrupted[0] / "best.json").read_text()
+    (other / "best.json").write_text(known)
+    done = run("search.py", *_arguments(folder, children=3), "--start-from", other)
+    assert done.returncode == 0, done.stderr
+    assert "the encoding of the known network keeps" in done.stdout and "of 105 links" in done.stdout
+    rows = _children(folder)
+    assert [row["source"] for row in rows] == ["start", "warmup", "warmup"]
+    # What was asked for is in the run's own settings: the other folder may go.
+    (other / "best.json").unlink()
+    done = run("search.py", "--run-dir", folder, "--resume", "--children", 4)
+    assert done.returncode == 0, done.stderr
+    assert _children(folder)[:3] == rows
+    # Without an embedding the known network itself is the first child.
+    done = run(
+        "search.py", *_arguments(tmp_path / "identity", "random", 1), "--decoder", "identity", "--start-from", known
+    )
+    assert done.returncode == 0, done.stderr
+    assert "keeps 15 of 15 operation, 15 of 15 filter_size, 15 of 15 filters, 105 of 105 links" in done.stdout
+    assert (tmp_path / "identity" / "best.json").read_text() == known
+
+
 def test_ctrl_c_ends_cleanly_and_can_be_resumed(start, run, tmp_path):
     folder = tmp_path / "interrupted"
     process = start("search.py", *_arguments(folder, "random", 200))
@@ -152,6 +176,8 @@ def test_help_lists_every_option_with_a_sentence(run):
         (["--protocol", "digits-final"], "train_final.py"),
         (["--device", "tpu9000"], "tpu9000"),
         (["--seed", -1], "--seed -1"),
+        (["--start-from", "/nowhere/best.json"], "/nowhere/best.json"),
+        (["--start-from", "{}"], "not a macro architecture"),
     ],
 )
 def test_wrong_options_say_what_to_do(run, tmp_path, arguments, words):
