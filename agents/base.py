@@ -42,9 +42,14 @@ class Agent(ABC):
 
     def __init__(self, env: Recorder, seed: int, settings: Any = None):
         self.seed = seed
+        self._decoder = env.get_wrapper_attr("decoder")
         self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self.source = ""
         """What the last action came from, for the record."""
+
+    def start_from(self, observations: np.ndarray) -> np.ndarray:
+        """Actions (K, n) that decode near known origin vectors (K, m): where a search starts from."""
+        return self._decoder.encode(observations)
 
     @abstractmethod
     def act(self, observations: np.ndarray) -> np.ndarray:
@@ -69,11 +74,10 @@ class Agent(ABC):
         observation, _ = env.reset(seed=self.seed, options={} if start is None else {"architecture": start})
         for child in range(children):
             if child == 0 and start is not None:
-                self.source = "start"
-                actions = env.get_wrapper_attr("decoder").encode(observation[None])
+                actions, env.source = self.start_from(observation[None]), "start"
             else:
                 actions = self.act(observation[None])
-            env.source = self.source
+                env.source = self.source
             next_observation, reward, _, _, _ = env.step(actions[0])
             transition = Transition(observation[None], actions, np.array([reward]), next_observation[None])
             env.log(self.learn(transition))

@@ -13,9 +13,8 @@ class RandomSearch(Agent):
 
     def __init__(self, env: Recorder, seed: int, settings: None = None):
         super().__init__(env, seed, settings)
-        self._action_size = env.get_wrapper_attr("decoder").action_size
+        self.source = "random"
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Uniform actions."""
-        self.source = "random"
-        return self.rng.uniform(size=(len(observations), self._action_size)).astype(np.float32)
+        return self.rng.uniform(size=(len(observations), self._decoder.action_size)).astype(np.float32)

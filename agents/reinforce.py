@@ -46,7 +46,6 @@ class Reinforce(Agent):
     def __init__(self, env: Recorder, seed: int, settings: ReinforceSettings | None = None):
         super().__init__(env, seed, settings)
         self.settings = settings or ReinforceSettings()
-        self._decoder = env.get_wrapper_attr("decoder")
         # Fresh weights from a generator of their own: agents of one seed share their random children.
         weights = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self.controller = Controller(
@@ -54,6 +53,14 @@ class Reinforce(Agent):
         )
         self.pool = RewardPool()
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
+        self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
+        """Of the last actions, as they were drawn: a table and a clip are not undone exactly."""
+
+    def start_from(self, observations: np.ndarray) -> np.ndarray:
+        """The encodings of known origin vectors; `bernoulli` learns from them as from soft bits."""
+        actions = super().start_from(observations)
+        self._embeddings = self._decoder.action_to_code(actions)
+        return actions
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
@@ -64,15 +71,14 @@ class Reinforce(Agent):
         else:
             self.source = "controller"
         if self.source == "controller":
-            embeddings = self.controller.sample(observations, self.rng)
+            self._embeddings = self.controller.sample(observations, self.rng)
         else:
-            embeddings = self.controller.random(len(observations), self.rng)
-        return np.clip(self._decoder.code_to_action(embeddings), 0.0, 1.0)
+            self._embeddings = self.controller.random(len(observations), self.rng)
+        return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Add to the pool; after the warm-up, ascend the mean normalised reward of sampled entries."""
-        embeddings = self._decoder.action_to_code(transition.actions)
-        for state, embedding, reward in zip(transition.observations, embeddings, transition.rewards, strict=True):
+        for state, embedding, reward in zip(transition.observations, self._embeddings, transition.rewards, strict=True):
             self.pool.add(state, embedding, reward)
         if len(self.pool) <= self.settings.warmup:
             return {}

@@ -67,7 +67,7 @@ class SB3Agent(Agent):
         self._vector = DummyVecEnv([lambda: rescaled])
         self._vector.seed(seed)
         model = getattr(sb3, self.algorithm)
-        chosen = self.settings | self._noise(env.get_wrapper_attr("decoder").action_size) | (settings or {})
+        chosen = self.settings | self._noise(self._decoder.action_size) | (settings or {})
         self.model = model("MlpPolicy", self._vector, gamma=0.0, seed=seed, device="cpu", **chosen)
         self.model.set_logger(Logger(None, [_ToRecorder(env)]))
 

@@ -120,13 +120,21 @@ def draw_picture(table: Table, space: SearchSpace, reference: dict[str, float], 
     draw_shares(panels[0, 0], "kernel_type", "Which operations layers get", beside)
     draw_shares(panels[0, 1], "filter_size", "Which filter sizes layers get", beside)
     draw_bars(panels[0, 2], "Links between the layers of a network", "links on", "{:.1f}", beside)
-    title = "Share of decoded numbers outside [0, 30],\nbefore calibration and clipping"
-    draw_bars(panels[1, 0], title, "outside", "{:.1%}", draws)
+    outside = "Share of decoded numbers outside [0, 30],\nbefore calibration and clipping"
+    draw_bars(panels[1, 0], outside, "outside", "{:.1%}", draws)
     decisions = space.decisions(space.discretise(np.zeros((1, space.origin_size))))
     sizes = {name: values.size for name, values in decisions.items() if f"{name} flips {STEPS[0]}" in reference}
     draw_smoothness(panels[1, 1], table["uniform"], sizes)
     draw_round_trip(panels[1, 2], table["round trip"])
     figure.savefig(path)
+
+
+def _title(name: str, options: Options, uniform: dict[str, float]) -> str:
+    return (
+        f"What the decoder {Path(name).stem} reaches (calibration {options.calibration}, {options.samples:,} actions)\n"
+        f"uniform actions: {uniform['distinct']:.1%} distinct networks; two of them differ in {uniform['hamming']:.1f} "
+        "operations and sizes"
+    )
 
 
 def main(options: Options) -> int:
@@ -148,10 +156,8 @@ def main(options: Options) -> int:
                 writer.writerows([name, options.calibration, draw, measure, value] for measure, value in row.items())
     for name, table in tables.items():
         print_table(name, options.calibration, table)
-        stem = Path(name).stem
-        title = f"What the decoder {stem} reaches (calibration {options.calibration}, {options.samples:,} actions)"
-        path = options.out / f"{stem}.png"
-        draw_picture(table, space, reference, title, path)
+        path = options.out / f"{name.removesuffix('.safetensors').strip('./').replace('/', '-')}.png"
+        draw_picture(table, space, reference, _title(name, options, table["uniform"]), path)
         print(f"picture: {path}")
     print(f"\ntable: {options.out / 'coverage.csv'}")
     return 0

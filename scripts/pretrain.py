@@ -8,22 +8,24 @@ Started again with the same options it goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
+import fcntl
 import json
 import math
-import shutil
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import safetensors
 import torch
 import tyro
+from pebble import ProcessExpired, ProcessPool
 from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -31,9 +33,11 @@ from tqdm import tqdm
 from nases_env.children.training import resolve_device
 from nases_env.embeddings import mlp, pretraining, table1
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
+from nases_env.processes import end_with_parent
 
 REPORT_STEPS = 100
 TEST_STEPS = 1000
+TIMED_STEPS = 20
 SIZES = tuple(table1.PAPER)
 
 
@@ -55,7 +59,7 @@ class Options:
     checkpoint_seconds: float = 30.0
     """Time between checkpoints."""
     overwrite: bool = False
-    """Whether a finished file, or one begun with other options, may be replaced."""
+    """Whether finished weights, or ones begun with other options, may be replaced; the old ones stay until then."""
     table1: bool = False
     """Train all of Table 1, without fine-tune, and write table1.csv."""
     sizes: tuple[int, ...] = SIZES
@@ -87,46 +91,61 @@ class Job:
         return self._checkpoint.is_file()
 
     @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self.out.exists() and not self.begun
+    def written(self) -> bool:
+        """Whether there is something under the names of the weights or the card."""
+        return self.out.exists() or self.out.with_suffix(".json").exists()
 
     def stored_settings(self) -> dict[str, Any]:
-        """Settings of the checkpoint or, where the training is finished, of the card."""
+        """Settings of the checkpoint or, where there is none, of the finished model's card."""
         return json.loads(self._metadata()["settings"]) if self.begun else mlp.read_card(self.out)["settings"]
 
-    def check(self) -> None:
-        """Refuse to go on with what was begun, or finished, in another way.
-
-        Raises:
-            FileExistsError: If it was.
-        """
+    def difference(self) -> str:
+        """In what way the checkpoint or the finished model was trained otherwise; empty: in none."""
         before, now = self.stored_settings(), json.loads(json.dumps(dataclasses.asdict(self.settings)))
         if self.begun:
             before, now = before | {"device": self._metadata()["device"]}, now | {"device": self._device_type}
-        if different := [
+        return "; ".join(
             f"{name}: {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]
-        ]:
-            raise FileExistsError(
-                f"{self.out} was trained with other settings ({'; '.join(different)}); choose another --out, or "
-                "--overwrite it"
-            )
+        )
 
-    def clear(self) -> None:
-        """Forget what was trained."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        for file in (self.out, self.out.with_suffix(".json")):
-            file.unlink(missing_ok=True)
+    def claim(self, overwrite: bool) -> None:
+        """Make sure that nothing is lost that was not to be overwritten; forget a checkpoint that is.
+
+        Raises:
+            FileExistsError: If there is a model already, or one begun with other settings.
+        """
+        if not self.begun:
+            if self.written and not overwrite:
+                raise FileExistsError(f"{self.out} or its card exists; choose another --out, or --overwrite it")
+        elif difference := self.difference():
+            if not overwrite:
+                raise FileExistsError(f"{self.out} was begun with {_others(difference)}")
+            self._checkpoint.unlink()
 
     def run(self, bar: tqdm) -> dict[str, Any]:
-        """Train from the last checkpoint to the end; returns the card."""
+        """Train from the last checkpoint to the end; returns the card.
+
+        Raises:
+            BlockingIOError: If another process trains it.
+            ValueError: If the loss is no longer a number.
+        """
         torch.set_num_threads(1)  # faster than two for matrices of this size, and the same weights on every machine
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BlockingIOError(
+                    f"another process trains {self.out}; wait for it or choose another --out"
+                ) from error
+            return self._run(bar)
+
+    def _run(self, bar: tqdm) -> dict[str, Any]:
         training = Pretraining(self.settings, self.device)
         before = 0.0
         if self.begun:
             training.load_state(load_file(self._checkpoint))
             before = float(self._metadata()["seconds"])
-        self.folder.mkdir(parents=True, exist_ok=True)
         bar.reset(self.settings.total_steps)
         bar.update(training.step)
         start = saved = time.monotonic()
@@ -134,7 +153,9 @@ class Job:
             while not training.finished:
                 training.advance(REPORT_STEPS - training.step % REPORT_STEPS)
                 if not math.isfinite(training.train_loss):
-                    raise ValueError(f"the loss is not finite at step {training.step}; try a lower --learning-rate")
+                    raise ValueError(
+                        f"the loss is not finite at step {training.step}; --overwrite it with a lower --learning-rate"
+                    )
                 self._report(training, writer, bar)
                 if time.monotonic() - saved > self.checkpoint_seconds or training.finished:
                     saved = time.monotonic()
@@ -166,8 +187,15 @@ class Job:
         return torch.device(self.device).type
 
     def _metadata(self) -> dict[str, str]:
-        with safetensors.safe_open(self._checkpoint, "pt") as file:
-            return file.metadata()
+        try:
+            with safetensors.safe_open(self._checkpoint, "pt") as file:
+                return file.metadata()
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{self._checkpoint} is damaged ({error}); remove it to start anew") from error
+
+
+def _others(difference: str) -> str:
+    return f"other settings ({difference}); choose another --out, or --overwrite it"
 
 
 def make_job(options: Options, out: Path, settings: PretrainingSettings) -> Job:
@@ -178,23 +206,22 @@ def make_job(options: Options, out: Path, settings: PretrainingSettings) -> Job:
 def fit_minutes(settings: PretrainingSettings, minutes: float, device: str) -> PretrainingSettings:
     """The settings with as many steps as take about so many minutes here; the shares of their phases stay."""
     torch.set_num_threads(1)
-    starts = [0, *(int(share * settings.steps) for share in settings.batch_growth)]
-    if settings.finetune_steps:
-        starts.append(settings.steps)
+    longer = dataclasses.replace(settings, steps=1000 * settings.steps, finetune_steps=1000 * settings.finetune_steps)
+    starts = [0, *(math.ceil(share * longer.steps) for share in longer.batch_growth)]
+    if longer.finetune_steps:
+        starts.append(longer.steps)
     seconds = 0.0
-    for start, end in zip(starts, [*starts[1:], settings.total_steps], strict=True):
-        training = Pretraining(settings, device)
+    for start, end in zip(starts, [*starts[1:], longer.total_steps], strict=True):
+        training = Pretraining(longer, device)
         training.step = start
-        training.advance(5)
+        training.advance(TIMED_STEPS)
         begin = time.perf_counter()
-        training.advance(20)
+        training.advance(TIMED_STEPS)
         float(training.train_loss)  # waits for a GPU
-        seconds += (time.perf_counter() - begin) / 20 * (end - start)
+        seconds += (time.perf_counter() - begin) / TIMED_STEPS * (end - start)
     scale = minutes * 60 / seconds
     return dataclasses.replace(
-        settings,
-        steps=max(1, round(settings.steps * scale)),
-        finetune_steps=round(settings.finetune_steps * scale),
+        settings, steps=max(1, round(longer.steps * scale)), finetune_steps=round(longer.finetune_steps * scale)
     )
 
 
@@ -203,18 +230,13 @@ def train_model(options: Options) -> None:
     if options.out.suffix != ".safetensors":
         raise ValueError(f"--out {options.out} has to end in .safetensors")
     job = make_job(options, options.out, options.settings)
-    if options.minutes:
-        if job.begun and not options.overwrite:
+    if options.minutes is not None:
+        if job.begun:
             counts = {name: job.stored_settings()[name] for name in ("steps", "finetune_steps")}
             job.settings = dataclasses.replace(job.settings, **counts)
         else:
             job.settings = fit_minutes(job.settings, options.minutes, job.device)
-    if options.overwrite:
-        job.clear()
-    if job.finished:
-        raise FileExistsError(f"{job.out} exists; choose another --out, or --overwrite it")
-    if job.begun:
-        job.check()
+    job.claim(options.overwrite)
     with tqdm(unit="step") as bar:
         card = job.run(bar)
     print(f"test loss {card['test_loss']} on {pretraining.TEST_VECTORS:,} vectors never trained on", end="")
@@ -226,70 +248,101 @@ def train_model(options: Options) -> None:
 
 
 def train_table1(options: Options) -> None:
-    """Train whatever rows of Table 1 are missing, and write the table after each."""
-    if options.minutes:
-        raise ValueError("--minutes is for one model; rows of one table have the same --steps")
-    settings = dataclasses.replace(options.settings, finetune_steps=0)
-    runs = [(size, seed) for size, seed in table1.RUNS if size in options.sizes]
-    runs += [(size, 0) for size in options.sizes if size not in table1.PAPER]
-    cards: dict[tuple[int, int], dict[str, Any]] = {}
-    missing = []
-    for position, (size, seed) in enumerate(runs):
-        row_settings = dataclasses.replace(settings, embedding_size=size, seed=seed)
-        job = make_job(options, options.out / f"k{size}-seed{seed}.safetensors", row_settings)
-        if options.overwrite:
-            job.clear()
-        if job.begun or job.finished:
-            job.check()
-        if job.finished:
-            cards[size, seed] = mlp.read_card(job.out)
-        else:
-            missing.append((position, job))
+    """Train whatever rows of Table 1 are missing, and write the table whenever one is finished."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    missing = [job for job in table1_jobs(options) if job.begun or not job.written or job.difference()]
+    for job in missing:
+        if job.written and not (job.begun or options.overwrite):
+            raise FileExistsError(f"{job.out} was trained with {_others(job.difference())}")
+        job.claim(options.overwrite)
+    path = write_table(options.out)
     context = get_context("spawn")
-    with ProcessPoolExecutor(options.workers, context, initializer=tqdm.set_lock, initargs=(context.RLock(),)) as pool:
-        try:
-            for card in pool.map(run_row, missing):
-                cards[card["embedding_size"], card["settings"]["seed"]] = card
-                _write_table(options.out, cards, runs)
-        except KeyboardInterrupt:
-            for process in active_children():  # the pool would wait for their rows; their checkpoints stay
-                process.terminate()
-            raise
-    path = _write_table(options.out, cards, runs)
+    pool = ProcessPool(options.workers, initializer=start_worker, initargs=(context.RLock(),), context=context)
+    try:
+        for future in as_completed([pool.schedule(run_row, row) for row in enumerate(missing)]):
+            future.result()
+            path = write_table(options.out)
+    except ProcessExpired as error:
+        raise ChildProcessError(f"a row's process ended ({error}); the same command goes on") from error
+    finally:
+        pool.stop()  # the other rows' checkpoints stay
+        pool.join()
     print(path.read_text(), end="")
     print(f"table: {path}; python scripts/plot_table1.py --table {path} draws Figure 3")
 
 
-def run_row(numbered: tuple[int, Job]) -> dict[str, Any]:
+def table1_jobs(options: Options) -> list[Job]:
+    """The rows that `--table1` asks for.
+
+    Raises:
+        ValueError: If it was given something that rows of one table do not have.
+    """
+    base = recipe_settings(options.recipe)
+    taken = {"minutes": options.minutes is not None} | {
+        name: getattr(options.settings, name) != getattr(base, name)
+        for name in ("seed", "embedding_size", "finetune_steps")
+    }
+    if wrong := [f"--{name.replace('_', '-')}" for name, given in taken.items() if given]:
+        raise ValueError(
+            f"--table1 has sizes, seeds and steps of its own and no fine-tune; leave out {', '.join(wrong)}"
+        )
+    if not options.sizes or len(set(options.sizes)) < len(options.sizes):
+        raise ValueError(f"--sizes {options.sizes} have to be different embedding sizes")
+    runs = [(size, seed) for size in options.sizes for seed in table1.SEEDS.get(size, (0,))]
+    return [
+        make_job(
+            options,
+            options.out / f"k{size}-seed{seed}.safetensors",
+            dataclasses.replace(options.settings, embedding_size=size, seed=seed, finetune_steps=0),
+        )
+        for size, seed in runs
+    ]
+
+
+def start_worker(lock: Any) -> None:
+    """Bars of several processes take turns on the terminal."""
+    end_with_parent()
+    tqdm.set_lock(lock)
+
+
+def run_row(position: int, job: Job) -> None:
     """Train one row in a process of its own, under a bar at its place."""
-    position, job = numbered
     with tqdm(desc=job.out.stem, position=position, unit="step") as bar:
-        return job.run(bar)
+        job.run(bar)
 
 
-def _write_table(folder: Path, cards: dict[tuple[int, int], dict[str, Any]], runs: list[tuple[int, int]]) -> Path:
-    rows = [table1.row(cards[run]) for run in sorted(runs) if run in cards]
+def write_table(folder: Path) -> Path:
+    """Every model in the folder as a row of table1.csv."""
+    cards = [mlp.read_card(path) for path in folder.glob("k*-seed*.safetensors")]
+    rows = sorted((table1.row(card) for card in cards), key=lambda row: (row["embedding_size"], row["seed"]))
     path = folder / "table1.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, table1.COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
+    partial.replace(path)
     return path
+
+
+def recipe_settings(recipe: str) -> PretrainingSettings:
+    """What a recipe starts from."""
+    return PretrainingSettings.paper() if recipe == "paper" else PretrainingSettings()
 
 
 def parse(arguments: list[str] | None = None) -> Options:
     """Options of the command line; those not given come from the recipe."""
-    ours = tyro.cli(Options, args=arguments)
-    if ours.recipe == "ours":
-        return ours
-    return tyro.cli(Options, args=arguments, default=Options(out=ours.out, settings=PretrainingSettings.paper()))
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--recipe", default="ours")
+    recipe = finder.parse_known_args(arguments)[0].recipe
+    return tyro.cli(Options, args=arguments, default=Options(out=tyro.MISSING, settings=recipe_settings(recipe)))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train what the command line asks for; returns the exit status."""
     try:
         options = parse(arguments)
-        if options.workers < 1 or (options.minutes is not None and options.minutes <= 0):
+        if options.workers < 1 or (options.minutes or 1) <= 0:
             raise ValueError(f"--workers {options.workers} and --minutes {options.minutes} have to be above 0")
         if options.table1:
             train_table1(options)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import sys
 import time
 from dataclasses import dataclass
@@ -60,8 +61,8 @@ class Options:
     reuse: tuple[str, ...] = ()
     """Folders or journals of other searches whose evaluations need not be trained again."""
     start_from: str | None = None
-    """A known network: a search's folder, a best.json or its text. Its encoding is the first child; stable-baselines3's
-    agents only see it as their first state."""
+    """A known network: a search's folder (its best child), a best.json or its text. Its encoding is the first child;
+    stable-baselines3's agents only see it as their first state."""
 
     dataset: str | None = None
     """digits, cifar10 or imagefolder:PATH (with PATH/train/<class>/* and PATH/test/<class>/*)."""
@@ -177,8 +178,10 @@ def _known(start_from: str, environment: NASESEnv) -> Architecture:
     """The network of `--start-from`."""
     if start_from.lstrip().startswith("{"):
         return environment.space.from_json(start_from)
-    path = Path(start_from)
-    return environment.space.from_json((path / "best.json" if path.is_dir() else path).read_text())
+    if Path(start_from).is_dir():
+        best = RunDirectory(start_from).best()
+        return environment.space.from_json(json.dumps(best.evaluation["architecture_json"]))
+    return environment.space.from_json(Path(start_from).read_text())
 
 
 def _describe_start(start: Architecture, environment: NASESEnv) -> str:

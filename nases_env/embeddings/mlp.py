@@ -29,8 +29,8 @@ UNIT_DEVIATION = 12**-0.5
 ORIGIN_MEAN = (LOW + HIGH) / 2
 ORIGIN_DEVIATION = (HIGH - LOW) * UNIT_DEVIATION
 """Of a uniform origin vector's numbers."""
-CARD_FIELDS = ("kind", "origin_size", "embedding_size", "weights_sha256")
-"""What every card has."""
+CARD_FIELDS = {"kind": str, "origin_size": int, "embedding_size": int, "settings": dict, "weights_sha256": str}
+"""What every card has, and its type."""
 
 _NUMPY_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0.0),
@@ -148,7 +148,9 @@ def save(path: Path, simulator: Sequence[Dense], decoder: Sequence[Dense], card:
     tensors.update({f"quantiles.{name}": table.quantiles for name, table in tables.items()})
     data = safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
     sizes = {"kind": "mlp", "origin_size": origin_size, "embedding_size": embedding_size}
     card = {**sizes, **card, "weights_sha256": hashlib.sha256(data).hexdigest()}
     write_card(path, card)
@@ -170,13 +172,19 @@ def read_card(path: Path) -> dict:
     card_path = path.with_suffix(".json")
     for file in (path, card_path):
         if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; `python scripts/pretrain.py --out {path}` makes it")
+            raise FileNotFoundError(f"{file} is missing; scripts/pretrain.py writes weights with their card")
     try:
         card = json.loads(card_path.read_text())
     except ValueError as error:
         raise ValueError(f"{card_path} is no card: {error}") from error
-    if missing := [name for name in CARD_FIELDS if name not in card]:
-        raise ValueError(f"{card_path} is no card that scripts/pretrain.py wrote: it lacks {', '.join(missing)}")
+    wrong = [
+        name for name, kind in CARD_FIELDS.items() if not isinstance(card, dict) or type(card.get(name)) is not kind
+    ]
+    if wrong or card["kind"] != "mlp":
+        raise ValueError(
+            f"{card_path} is no card of an MLP autoencoder that scripts/pretrain.py wrote"
+            + (f": it lacks {', '.join(wrong)}" if wrong else f": its kind is {card['kind']!r}")
+        )
     return card
 
 

@@ -76,8 +76,15 @@ class PretrainingSettings:
             raise ValueError(f"finetune_steps {self.finetune_steps} and seed {self.seed} have to be at least 0")
         if not all(0 < share < 1 for share in (*self.batch_growth, self.warmup or 0.5)):
             raise ValueError(f"batch_growth {self.batch_growth} and warmup {self.warmup} are shares, between 0 and 1")
+        if min(self.learning_rate, self.finetune_learning_rate) <= 0:
+            raise ValueError(
+                f"learning_rate {self.learning_rate} and finetune_learning_rate {self.finetune_learning_rate} have to "
+                "be above 0"
+            )
         if self.finetune_steps and not self.standardise:
             raise ValueError("a fine-tune compares standardised numbers: set finetune_steps to 0, or standardise")
+        if self.finetune_steps and self.keep_lowest:
+            raise ValueError("a fine-tune raises the test loss: set finetune_steps to 0, or do not keep the lowest")
 
     @classmethod
     def paper(cls) -> PretrainingSettings:
@@ -127,7 +134,7 @@ class Pretraining:
     """
 
     def __init__(self, settings: PretrainingSettings, device: str = "cpu"):
-        self.settings = settings
+        self.settings, self.device = settings, device
         self.step = 0
         """Steps done."""
         size = search_spaces.make(settings.space).origin_size
@@ -299,6 +306,7 @@ def write(training: Pretraining, path: Path, recipe: str, minutes: float) -> dic
         "settings": dataclasses.asdict(training.settings),
         "steps": training.step,
         "minutes": round(minutes, 2),
+        "device": training.device,
         "train_loss": round(training.train_loss, 3),
         "test_loss": round(test_loss(simulator, decoder), 3),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},

@@ -33,8 +33,13 @@ PAPER = {
 }
 """Embedding size → the paper's training and testing loss."""
 
-RUNS = tuple((size, 0) for size in PAPER) + ((20, 1), (20, 2))
-"""(embedding size, seed) of our table: the paper's sizes, and the chosen one with three seeds."""
+SEEDS = {20: (0, 1, 2)}
+"""Seeds of our table; every other size has seed 0."""
+
+COLUMNS = (
+    "embedding_size", "seed", "compression_ratio", "train_loss", "test_loss", "paper_train_loss", "paper_test_loss",
+    "pca_loss", "steps", "minutes",
+)  # fmt: skip
 
 
 def pca_loss(size: int) -> float:
@@ -49,7 +54,7 @@ def row(card: dict[str, Any]) -> dict[str, float]:
     return {
         "embedding_size": size,
         "seed": card["settings"]["seed"],
-        "compression_ratio": round(size / ORIGIN_SIZE, 2),
+        "compression_ratio": round(size / card["origin_size"], 2),
         "train_loss": card["train_loss"],
         "test_loss": card["test_loss"],
         "paper_train_loss": paper.train,
@@ -73,6 +78,6 @@ def crossing(losses: Mapping[int, float]) -> float:
     """
     gaps = [(size, loss / VARIANCE - size / ORIGIN_SIZE) for size, loss in losses.items()]
     for (before, above), (after, below) in pairwise(gaps):
-        if above >= 0 > below:
+        if above >= 0 >= below and above > below:
             return before + (after - before) * above / (above - below)
     raise ValueError(f"the losses {dict(losses)} do not cross the sizes; train larger and smaller ones")

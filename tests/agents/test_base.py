@@ -16,9 +16,9 @@ class Watching(Agent):
     def __init__(self, env, seed):
         super().__init__(env, seed)
         self.seen = []
+        self.source = "centre"
 
     def act(self, observations):
-        self.source = "centre"
         return np.full((len(observations), 20), 0.5, dtype=np.float32)
 
     def learn(self, transition):

@@ -50,6 +50,22 @@ def test_the_pool_keeps_the_state_before_the_child(closed_form, tmp_path):
     np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], built[:2])
 
 
+@pytest.mark.parametrize("calibration", ["output", "none", "both"])
+@pytest.mark.parametrize("policy", ["logit_normal", "bernoulli", "deterministic"])
+def test_the_pool_keeps_embeddings_as_they_were_drawn(closed_form, tmp_path, policy, calibration):
+    recorder = Recorder(closed_form(calibration=calibration), tmp_path, 15, progress=False)
+    agent = Reinforce(recorder, 0, ReinforceSettings(policy=policy, epsilon=0.0))
+    drawn = []
+    for name in ("sample", "random"):
+        draw = getattr(agent.controller, name)
+        setattr(agent.controller, name, lambda *given, draw=draw: drawn.append(draw(*given)) or drawn[-1])
+    agent.run(recorder, 15)
+    recorder.close()
+    np.testing.assert_array_equal(np.stack(agent.pool._embeddings), np.concatenate(drawn))
+    if policy == "bernoulli":
+        assert set(np.unique(agent.pool._embeddings)) == {0.0, 1.0}
+
+
 @pytest.mark.parametrize("policy", ["logit_normal", "bernoulli", "deterministic"])
 def test_every_policy_raises_the_score_of_what_was_better(closed_form, tmp_path, policy):
     agent, _, _ = _run(closed_form, tmp_path, 10, policy=policy)

@@ -77,6 +77,16 @@ def test_steps_move_one_number_and_stay_in_the_box():
     assert moved.min() >= 0 and moved.max() <= 1
 
 
+def test_what_is_measured_is_not_what_the_tables_were_fitted_on(monkeypatch):
+    fitted = np.random.default_rng(0).uniform(size=(100, 20)).astype(np.float32)
+    decoder = embeddings.make("autoencoder", SPACE)
+    seen = []
+    decode = decoder.decode
+    monkeypatch.setattr(decoder, "decode", lambda actions: seen.append(actions) or decode(actions))
+    coverage(decoder, SPACE, "uniform", samples=100, seed=0)
+    assert not np.isin(seen[0], fitted).any()
+
+
 @pytest.mark.parametrize("draw", DRAWS)
 def test_every_draw_is_in_the_box_and_follows_the_seed(draw):
     decoder = embeddings.make("autoencoder", SPACE)

@@ -45,7 +45,15 @@ def test_the_penalty_is_low_where_codes_and_decoded_vectors_fill_their_boxes(gen
     uniform = matching.standard_uniform((512, 20), generator)
     good = matching.distribution_penalty(uniform, lambda codes: codes @ spread, generator)
     shrunken_codes = matching.distribution_penalty(0.2 * uniform, lambda codes: codes @ spread, generator)
+    shrunken_corners = matching.distribution_penalty(uniform, lambda codes: _inside(codes) @ spread, generator)
     overshooting_decoder = matching.distribution_penalty(uniform, lambda codes: 3 * codes @ spread, generator)
     # Sums of 20 numbers are bell-shaped, not uniform: some distance is left.
     assert good < 0.15
+    assert shrunken_corners > good + 0.03
     assert shrunken_codes > 2 * good and overshooting_decoder > 2 * good
+
+
+def _inside(codes):
+    """Uniform codes as they are; a corner, all of whose numbers are at an end, in the middle."""
+    corners = (codes.abs() > 3**0.5 - 1e-4).all(dim=1, keepdim=True)
+    return torch.where(corners, torch.zeros_like(codes), codes)

@@ -231,13 +231,13 @@ def test_a_copy_decodes_like_the_shipped_file(copy, actions, decoded):
 
 
 def test_missing_weights_name_the_file_and_the_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is missing.*scripts/pretrain\.py"):
+    with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is missing; scripts/pretrain\.py"):
         embeddings.make(str(tmp_path / "mine.safetensors"), SPACE)
 
 
 def test_missing_card_names_the_card(copy):
     copy.with_suffix(".json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"macro-autoencoder\.json is missing.*scripts/pretrain\.py"):
+    with pytest.raises(FileNotFoundError, match=r"macro-autoencoder\.json is missing; scripts/pretrain\.py"):
         embeddings.make(str(copy), SPACE)
 
 
@@ -261,10 +261,23 @@ def test_a_card_of_other_weights_is_refused_when_they_are_read(copy, actions):
         decoder.decode(actions[:1])
 
 
-@pytest.mark.parametrize(("text", "words"), [("{", "is no card"), ('{"kind": "mlp"}', "lacks origin_size")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is no card"),
+        ("5", "is no card of an MLP autoencoder"),
+        ('{"kind": "mlp"}', "lacks origin_size, embedding_size, settings"),
+    ],
+)
 def test_what_is_no_card_says_so(copy, text, words):
     copy.with_suffix(".json").write_text(text)
     with pytest.raises(ValueError, match=words):
+        embeddings.make(str(copy), SPACE)
+
+
+def test_a_card_of_another_kind_is_refused(copy):
+    change_card(copy, kind="lstm")
+    with pytest.raises(ValueError, match="its kind is 'lstm'"):
         embeddings.make(str(copy), SPACE)
 
 
@@ -272,7 +285,7 @@ def test_weights_for_vectors_of_another_size_are_refused(copy):
     layers = [
         mlp.fresh_layers(shape(40, 20), np.random.default_rng(0)) for shape in (mlp.simulator_shape, mlp.decoder_shape)
     ]
-    mlp.save(copy, *layers, {})
+    mlp.save(copy, *layers, {"settings": {}})
     with pytest.raises(ValueError, match="decodes 40 numbers; the macro space has 60"):
         embeddings.make(str(copy), SPACE)
 

@@ -191,6 +191,8 @@ def test_fixed_vectors_come_once_an_epoch_in_another_order_each():
         ({"batch_growth": (1.5,)}, "batch_growth.*between 0 and 1"),
         ({"warmup": 1.0}, "warmup 1.0"),
         ({"standardise": False}, "set finetune_steps to 0"),
+        ({"keep_lowest": True}, "set finetune_steps to 0"),
+        ({"learning_rate": 0.0}, "learning_rate 0.0"),
     ],
 )
 def test_settings_that_cannot_work_say_what_to_change(change, words):
@@ -245,6 +247,7 @@ def test_card_tells_the_recipe_the_losses_and_what_is_reached(run, written):
     assert (card["recipe"], card["steps"], card["minutes"]) == ("ours", 60, 1.5)
     assert card["train_loss"] == pytest.approx(run.train_loss, abs=1e-3)
     assert card["test_loss"] == pytest.approx(pretraining.test_loss(*run.layers(), samples=20_000), rel=0.01)
+    assert card["device"] == "cpu"
     assert {"torch", "numpy"} <= card["versions"].keys()
     assert card["coverage"]["output"]["kernel_type separable"] == pytest.approx(7 / 30, abs=0.02)
     assert card["coverage"]["none"]["links on"] > card["coverage"]["output"]["links on"]

@@ -29,20 +29,25 @@ def test_a_crossing_between_two_sizes_is_interpolated():
     assert table1.crossing({20: 45.0, 30: 15.0}) == pytest.approx(20 + 10 * 0.26667 / 0.56667, abs=1e-3)
 
 
+def test_a_curve_may_end_on_the_diagonal():
+    assert table1.crossing({0: 75.0, 30: 37.5}) == 30
+
+
 def test_curves_that_do_not_cross_are_refused():
     with pytest.raises(ValueError, match="do not cross.*larger and smaller"):
         table1.crossing({1: 72.0, 5: 60.0})
 
 
 def test_a_row_sets_a_card_beside_the_papers_numbers():
-    card = {"embedding_size": 20, "settings": {"seed": 2}, "steps": 9, "minutes": 8.0}
+    card = {"embedding_size": 20, "origin_size": 60, "settings": {"seed": 2}, "steps": 9, "minutes": 8.0}
     card |= {"train_loss": 24.0, "test_loss": 24.1}
     row = table1.row(card)
     assert (row["compression_ratio"], row["seed"], row["pca_loss"]) == (0.33, 2, pytest.approx(50))
     assert (row["paper_train_loss"], row["paper_test_loss"], row["test_loss"]) == (40.79, 46.15, 24.1)
+    assert tuple(row) == table1.COLUMNS
     assert math.isnan(table1.row(card | {"embedding_size": 7})["paper_test_loss"])
 
 
-def test_the_table_has_every_size_of_the_paper_and_three_seeds_of_the_chosen_one():
-    assert [size for size, seed in table1.RUNS if seed == 0] == list(table1.PAPER) == [1, 5, 10, 20, 30, 40, 50, 60]
-    assert sorted(seed for size, seed in table1.RUNS if size == 20) == [0, 1, 2]
+def test_the_papers_sizes_are_there_and_the_chosen_one_has_three_seeds():
+    assert list(table1.PAPER) == [1, 5, 10, 20, 30, 40, 50, 60]
+    assert table1.SEEDS == {20: (0, 1, 2)}

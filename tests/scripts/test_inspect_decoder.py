@@ -1,6 +1,9 @@
 import csv
+import shutil
 
 from PIL import Image
+
+from nases_env.embeddings import PRETRAINED
 
 
 def test_it_prints_and_writes_what_decoders_reach(run, tmp_path):
@@ -15,6 +18,17 @@ def test_it_prints_and_writes_what_decoders_reach(run, tmp_path):
     assert rows["identity", "round trip", "error"] < 1e-6 < rows["random", "round trip", "error"]
     for name in ("random", "identity"):
         assert Image.open(out / f"{name}.png").size[0] > 1000
+
+
+def test_decoders_of_one_name_in_two_places_get_two_pictures(run, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for suffix in (".safetensors", ".json"):
+            shutil.copy(PRETRAINED / f"macro-autoencoder{suffix}", tmp_path / folder / f"mine{suffix}")
+    names = [tmp_path / folder / "mine.safetensors" for folder in ("a", "b")]
+    done = run("inspect_decoder.py", "--decoders", *names, "--samples", 50, "--out", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "report").glob("*.png"))) == 2
 
 
 def test_an_unknown_decoder_says_which_there_are(run, tmp_path):

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import signal
 import subprocess
@@ -10,7 +11,8 @@ from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nases_env import embeddings, search_spaces
-from tests.scripts.conftest import _command
+from nases_env.embeddings.pretraining import PretrainingSettings
+from tests.scripts.conftest import ROOT, _command
 
 QUICK = ["--steps", 400, "--finetune-steps", 100, "--batch-size", 16, "--device", "cpu"]
 TABLE = ["--table1", "--sizes", 1, 5, "--steps", 100, "--batch-size", 16, "--device", "cpu"]
@@ -66,6 +68,11 @@ def test_a_kill_changes_nothing(trained, start, run, tmp_path):
     assert not out.exists(), "it ended before it could be killed"
     refused = run("pretrain.py", *arguments, "--seed", 1)
     assert refused.returncode == 2 and "seed: 0, now 1" in refused.stderr and "--overwrite" in refused.stderr
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:1000])
+    refused = run("pretrain.py", *arguments)
+    assert refused.returncode == 2 and "is damaged" in refused.stderr and "Traceback" not in refused.stderr
+    checkpoint.write_bytes(whole)
     done = run("pretrain.py", *arguments)
     assert done.returncode == 0, done.stderr
     whole, killed = load_file(trained[0]), load_file(out)
@@ -73,23 +80,59 @@ def test_a_kill_changes_nothing(trained, start, run, tmp_path):
     assert not checkpoint.exists()
 
 
-def test_it_overwrites_nothing_unasked(run, tmp_path):
-    out = tmp_path / "autoencoder.safetensors"
-    out.write_text("mine")
-    done = run("pretrain.py", "--out", out, *QUICK)
+@pytest.mark.parametrize("name", ["autoencoder.safetensors", "autoencoder.json"])
+def test_it_overwrites_nothing_unasked(run, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    done = run("pretrain.py", "--out", tmp_path / "autoencoder.safetensors", *QUICK)
     assert done.returncode == 2 and "--overwrite" in done.stderr and "Traceback" not in done.stderr
-    assert out.read_text() == "mine"
+    assert (tmp_path / name).read_text() == "mine"
 
 
-def test_asked_to_it_overwrites(run, tmp_path):
+def test_asked_to_it_overwrites_at_the_end(run, tmp_path):
     out = tmp_path / "autoencoder.safetensors"
     out.write_text("mine")
-    done = run("pretrain.py", "--out", out, "--overwrite", "--minutes", 0.05, "--batch-size", 16, "--device", "cpu")
+    asked = ["--out", out, "--overwrite", *QUICK]
+    assert run("pretrain.py", *asked, "--space", "mega").returncode == 2
+    assert run("pretrain.py", *asked, "--learning-rate", 1e30).returncode == 2
+    assert out.read_text() == "mine"
+    done = run("pretrain.py", *asked)
     assert done.returncode == 0, done.stderr
-    card = json.loads(out.with_suffix(".json").read_text())
-    # Three seconds, in the recipe's proportion of steps.
-    assert 0 < card["minutes"] < 0.5
-    assert card["settings"]["steps"] == pytest.approx(3 * card["settings"]["finetune_steps"], abs=3)
+    assert load_file(out)["simulator.0.bias"].shape == (1000,)
+
+
+def test_two_processes_do_not_train_one_model(start, run, tmp_path):
+    out = tmp_path / "autoencoder.safetensors"
+    process = start("pretrain.py", "--out", out, "--steps", 100_000, "--device", "cpu")
+    deadline = time.monotonic() + 60
+    while not out.with_suffix(".training").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)  # polling another process
+    time.sleep(0.2)  # the lock follows the folder
+    done = run("pretrain.py", "--out", out, "--steps", 100_000, "--device", "cpu")
+    assert done.returncode == 2 and "another process trains" in done.stderr and "Traceback" not in done.stderr
+    assert process.poll() is None
+
+
+@pytest.fixture
+def pretrain(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import pretrain
+
+    return pretrain
+
+
+def test_minutes_become_steps_of_all_phases(pretrain, monkeypatch):
+    # A tenth of a second a step in either phase.
+    clock = iter([0.0, 2.0, 10.0, 12.0])
+    monkeypatch.setattr(pretrain.time, "perf_counter", lambda: next(clock))
+    settings = PretrainingSettings(steps=9, finetune_steps=3, batch_size=2)
+    fitted = pretrain.fit_minutes(settings, 1.0, "cpu")
+    assert (fitted.steps, fitted.finetune_steps) == (450, 150)
+
+
+def test_the_recipe_decides_what_is_not_given(pretrain):
+    options = pretrain.parse(["--out", "a.safetensors", "--recipe=paper", "--seed", "3"])
+    assert options.settings == dataclasses.replace(PretrainingSettings.paper(), seed=3)
+    assert pretrain.parse(["--out", "a.safetensors"]).settings == PretrainingSettings()
 
 
 def test_table_1_has_a_row_for_every_size_beside_the_papers(table):
@@ -125,8 +168,25 @@ def test_ctrl_c_ends_all_rows_and_the_same_command_goes_on(start, run, tmp_path)
     assert process.wait(60) == 130
     log = (tmp_path / "log0").read_text()
     assert "goes on from the last checkpoint" in log and "Traceback" not in log
-    done = run("pretrain.py", *arguments, "--device", "cpu", "--seed", 0, "--batch-size", 8)
+    done = run("pretrain.py", *arguments, "--device", "cpu", "--batch-size", 8)
     assert done.returncode == 2 and "batch_size: 256, now 8" in done.stderr
+
+
+def test_rows_end_with_a_killed_process(start, tmp_path):
+    folder = tmp_path / "rows"
+    process = start(
+        "pretrain.py", "--out", folder, "--table1", "--sizes", 1, 5, "--checkpoint-seconds", 0, "--device", "cpu"
+    )
+    checkpoints = [folder / f"k{size}-seed0.training" / "checkpoint.safetensors" for size in (1, 5)]
+    deadline = time.monotonic() + 120
+    while not all(path.exists() for path in checkpoints) and time.monotonic() < deadline:
+        time.sleep(0.05)  # polling another process
+    process.kill()
+    process.wait()
+    time.sleep(1.0)
+    before = [path.stat().st_mtime_ns for path in checkpoints]
+    time.sleep(2.0)  # some twenty steps
+    assert [path.stat().st_mtime_ns for path in checkpoints] == before
 
 
 def test_a_loss_that_is_no_number_ends_the_training(run, tmp_path):
@@ -144,7 +204,9 @@ def test_a_loss_that_is_no_number_ends_the_training(run, tmp_path):
         (["--out", "a.safetensors", "--space", "mega"], "there is no search space 'mega'"),
         (["--out", "a.safetensors", "--device", "tpu9000"], "tpu9000"),
         (["--out", "a.safetensors", "--minutes", -1], "--minutes -1"),
-        (["--out", "rows", "--table1", "--minutes", 1], "--minutes is for one model"),
+        (["--out", "rows", "--table1", "--minutes", 1], "leave out --minutes"),
+        (["--out", "rows", "--table1", "--seed", 1, "--embedding-size", 5], "leave out --seed, --embedding-size"),
+        (["--out", "rows", "--table1", "--sizes"], "different embedding sizes"),
         (["--out", "rows", "--table1", "--workers", 0], "--workers 0"),
     ],
 )

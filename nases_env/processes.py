@@ -1,0 +1,19 @@
+"""What every worker process needs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone: a worker of a killed parent would go on for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is no worker process"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
