@@ -7,6 +7,8 @@ python scripts/benchmark.py --decoders pca identity --json runs/benchmark.json
 from __future__ import annotations
 
 import json
+import os
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -30,7 +32,7 @@ class Options:
     repeats: int = 7
     """Timed runs of each row, after one that is not counted."""
     json: Path | None = None
-    """File for the rows."""
+    """File for the rows, the machine and the versions."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ def main(options: Options) -> int:
         print(f"{row.name:48}" + "".join(f"{1000 * seconds:9.2f} ms" for seconds in (row.seconds, *row.spread)))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
+        written = {"machine": machine, "numpy": np.__version__, "rows": [asdict(row) for row in rows]}
+        options.json.write_text(json.dumps(written, indent=2) + "\n")
         print(f"rows: {options.json}")
     return 0
 

@@ -1,11 +1,15 @@
 import json
 
+import numpy as np
+
 
 def test_it_times_decoders_and_writes_the_rows(run, tmp_path):
     file = tmp_path / "folder" / "rows.json"
     done = run("benchmark.py", "--decoders", "random", "identity", "--repeats", 2, "--json", file)
     assert done.returncode == 0, done.stderr
-    rows = json.loads(file.read_text())
+    written = json.loads(file.read_text())
+    rows = written["rows"]
+    assert written["machine"]["cores"] >= 1 and written["numpy"] == np.__version__
     names = ["load and decode one action", "decode one action", "decode 10,000 actions", "encode 10,000 vectors"]
     assert [row["name"] for row in rows] == [
         f"{decoder}: {name}" for decoder in ("random", "identity") for name in names
