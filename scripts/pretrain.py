@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import fcntl
-import json
 import math
 import sys
 import time
@@ -22,21 +20,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import safetensors
 import torch
 import tyro
 from pebble import ProcessExpired, ProcessPool
-from safetensors.torch import load_file, save_file
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from nases_env.children.training import resolve_device
 from nases_env.embeddings import mlp, pretraining, table1
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
+from nases_env.embeddings.pretraining_job import PretrainingJob, other_settings
 from nases_env.processes import end_with_parent
 
-REPORT_STEPS = 100
-TEST_STEPS = 1000
 TIMED_STEPS = 20
 SIZES = tuple(table1.PAPER)
 
@@ -68,139 +62,9 @@ class Options:
     """Rows of --table1 that are trained side by side, one thread each."""
 
 
-class Job:
-    """One model to train: where it is written, and how far it is.
-
-    Args:
-        out: The .safetensors file.
-        settings: How to train it.
-        recipe: What its card calls the settings.
-        device: A torch device.
-        checkpoint_seconds: Time between checkpoints.
-    """
-
-    def __init__(self, out: Path, settings: PretrainingSettings, recipe: str, device: str, checkpoint_seconds: float):
-        self.out, self.settings, self.recipe, self.device = out, settings, recipe, device
-        self.checkpoint_seconds = checkpoint_seconds
-        self.folder = out.with_suffix(".training")
-        self._checkpoint = self.folder / "checkpoint.safetensors"
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
-        return self._checkpoint.is_file()
-
-    @property
-    def written(self) -> bool:
-        """Whether there is something under the names of the weights or the card."""
-        return self.out.exists() or self.out.with_suffix(".json").exists()
-
-    def stored_settings(self) -> dict[str, Any]:
-        """Settings of the checkpoint or, where there is none, of the finished model's card."""
-        return json.loads(self._metadata()["settings"]) if self.begun else mlp.read_card(self.out)["settings"]
-
-    def difference(self) -> str:
-        """In what way the checkpoint or the finished model was trained otherwise; empty: in none."""
-        before, now = self.stored_settings(), json.loads(json.dumps(dataclasses.asdict(self.settings)))
-        if self.begun:
-            before, now = before | {"device": self._metadata()["device"]}, now | {"device": self._device_type}
-        return "; ".join(
-            f"{name}: {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]
-        )
-
-    def claim(self, overwrite: bool) -> None:
-        """Make sure that nothing is lost that was not to be overwritten; forget a checkpoint that is.
-
-        Raises:
-            FileExistsError: If there is a model already, or one begun with other settings.
-        """
-        if not self.begun:
-            if self.written and not overwrite:
-                raise FileExistsError(f"{self.out} or its card exists; choose another --out, or --overwrite it")
-        elif difference := self.difference():
-            if not overwrite:
-                raise FileExistsError(f"{self.out} was begun with {_others(difference)}")
-            self._checkpoint.unlink()
-
-    def run(self, bar: tqdm) -> dict[str, Any]:
-        """Train from the last checkpoint to the end; returns the card.
-
-        Raises:
-            BlockingIOError: If another process trains it.
-            ValueError: If the loss is no longer a number.
-        """
-        torch.set_num_threads(1)  # faster than two for matrices of this size, and the same weights on every machine
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BlockingIOError(
-                    f"another process trains {self.out}; wait for it or choose another --out"
-                ) from error
-            return self._run(bar)
-
-    def _run(self, bar: tqdm) -> dict[str, Any]:
-        training = Pretraining(self.settings, self.device)
-        before = 0.0
-        if self.begun:
-            training.load_state(load_file(self._checkpoint))
-            before = float(self._metadata()["seconds"])
-        bar.reset(self.settings.total_steps)
-        bar.update(training.step)
-        start = saved = time.monotonic()
-        with SummaryWriter(str(self.folder / "tensorboard"), purge_step=training.step + 1) as writer:
-            while not training.finished:
-                training.advance(REPORT_STEPS - training.step % REPORT_STEPS)
-                if not math.isfinite(training.train_loss):
-                    raise ValueError(
-                        f"the loss is not finite at step {training.step}; --overwrite it with a lower --learning-rate"
-                    )
-                self._report(training, writer, bar)
-                if time.monotonic() - saved > self.checkpoint_seconds or training.finished:
-                    saved = time.monotonic()
-                    self._save(training, before + saved - start)
-            card = pretraining.write(training, self.out, self.recipe, (before + time.monotonic() - start) / 60)
-            writer.add_text("card", f"```\n{json.dumps(card, indent=2)}\n```", training.step)
-        self._checkpoint.unlink()
-        return card
-
-    def _report(self, training: Pretraining, writer: SummaryWriter, bar: tqdm) -> None:
-        settings, step = training.settings, training.step
-        writer.add_scalar("pretraining/train_loss", training.train_loss, step)
-        writer.add_scalar("pretraining/learning_rate", settings.learning_rate_at(step - 1), step)
-        writer.add_scalar("pretraining/batch_size", settings.batch_size_at(step - 1), step)
-        if step % TEST_STEPS == 0 or training.finished:
-            writer.add_scalar("pretraining/test_loss", pretraining.test_loss(*training.layers(), samples=10_000), step)
-        bar.set_postfix(loss=f"{training.train_loss:.2f}", refresh=False)
-        bar.update(step - bar.n)
-
-    def _save(self, training: Pretraining, seconds: float) -> None:
-        settings = json.dumps(dataclasses.asdict(training.settings))
-        metadata = {"settings": settings, "device": self._device_type, "seconds": str(seconds)}
-        partial = self._checkpoint.with_suffix(".partial")
-        save_file(training.state(), partial, metadata)
-        partial.replace(self._checkpoint)
-
-    @property
-    def _device_type(self) -> str:
-        return torch.device(self.device).type
-
-    def _metadata(self) -> dict[str, str]:
-        try:
-            with safetensors.safe_open(self._checkpoint, "pt") as file:
-                return file.metadata()
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"{self._checkpoint} is damaged ({error}); remove it to start anew") from error
-
-
-def _others(difference: str) -> str:
-    return f"other settings ({difference}); choose another --out, or --overwrite it"
-
-
-def make_job(options: Options, out: Path, settings: PretrainingSettings) -> Job:
+def make_job(options: Options, out: Path, settings: PretrainingSettings) -> PretrainingJob:
     """The job of training one model of the options."""
-    return Job(out, settings, options.recipe, resolve_device(options.device), options.checkpoint_seconds)
+    return PretrainingJob(out, settings, options.recipe, resolve_device(options.device), options.checkpoint_seconds)
 
 
 def fit_minutes(settings: PretrainingSettings, minutes: float, device: str) -> PretrainingSettings:
@@ -253,7 +117,7 @@ def train_table1(options: Options) -> None:
     missing = [job for job in table1_jobs(options) if job.begun or not job.written or job.difference()]
     for job in missing:
         if job.written and not (job.begun or options.overwrite):
-            raise FileExistsError(f"{job.out} was trained with {_others(job.difference())}")
+            raise FileExistsError(f"{job.out} was trained with {other_settings(job.difference())}")
         job.claim(options.overwrite)
     path = write_table(options.out)
     context = get_context("spawn")
@@ -271,7 +135,7 @@ def train_table1(options: Options) -> None:
     print(f"table: {path}; python scripts/plot_table1.py --table {path} draws Figure 3")
 
 
-def table1_jobs(options: Options) -> list[Job]:
+def table1_jobs(options: Options) -> list[PretrainingJob]:
     """The rows that `--table1` asks for.
 
     Raises:
@@ -305,7 +169,7 @@ def start_worker(lock: Any) -> None:
     tqdm.set_lock(lock)
 
 
-def run_row(position: int, job: Job) -> None:
+def run_row(position: int, job: PretrainingJob) -> None:
     """Train one row in a process of its own, under a bar at its place."""
     with tqdm(desc=job.out.stem, position=position, unit="step") as bar:
         job.run(bar)

@@ -59,7 +59,7 @@ def row(card: dict[str, Any]) -> dict[str, float]:
         "test_loss": card["test_loss"],
         "paper_train_loss": paper.train,
         "paper_test_loss": paper.test,
-        "pca_loss": pca_loss(size),
+        "pca_loss": round(pca_loss(size), 2),
         "steps": card["steps"],
         "minutes": card["minutes"],
     }
