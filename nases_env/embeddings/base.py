@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -89,13 +90,23 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def multiply(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """rows (K, a) times matrix (a, b), float32 (K, b); each row's result does not depend on the others or on K."""
+def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What a walk makes of rows (K, a), float32 (K, b); each row's result does not depend on the others or on K.
+
+    Args:
+        rows: Given to the walk as float32 (BLOCK, a), filled up with zeros.
+        walk: Products with matrices, and what is done to each number by itself.
+    """
     rows = np.asarray(rows, dtype=np.float32)
     padded = np.concatenate([rows, np.zeros((-len(rows) % BLOCK, rows.shape[1]), dtype=np.float32)])
     with _blas().limit(limits=1, user_api="blas"):
-        product = padded.reshape(-1, BLOCK, rows.shape[1]) @ matrix
-    return product.reshape(-1, matrix.shape[1])[: len(rows)]
+        blocks = [walk(block) for block in padded.reshape(-1, BLOCK, rows.shape[1])]
+    return np.concatenate(blocks)[: len(rows)]
+
+
+def multiply(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """rows (K, a) times matrix (a, b), float32 (K, b); each row's result does not depend on the others or on K."""
+    return in_blocks(rows, lambda block: block @ matrix)
 
 
 def fit_output_table(decode, action_size: int, samples: int = 40_000) -> RankTable:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import safetensors.numpy
 
-from nases_env.embeddings.base import Decoder, fit_output_table, multiply
+from nases_env.embeddings.base import Decoder, fit_output_table, in_blocks
 from nases_env.embeddings.calibration import KNOTS, Calibration, RankTable
 from nases_env.search_spaces.base import HIGH, LOW
 
@@ -41,7 +41,10 @@ _NUMPY_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 class Dense(NamedTuple):
-    """A fully connected layer: `activation(x @ weight.T + bias)`; weight is float32 (out, in)."""
+    """A fully connected layer: `activation(x @ weight.T + bias)`; weight is float32 (out, in).
+
+    With a weight in Fortran order the product reads memory in order, which takes half the time.
+    """
 
     weight: np.ndarray
     bias: np.ndarray
@@ -50,9 +53,15 @@ class Dense(NamedTuple):
 
 def forward(layers: Sequence[Dense], x: np.ndarray) -> np.ndarray:
     """Push (K, in) through the layers, in float32."""
-    for layer in layers:
-        x = _NUMPY_ACTIVATIONS[layer.activation](multiply(x, layer.weight.T) + layer.bias)
-    return x
+
+    def walk(block: np.ndarray) -> np.ndarray:
+        for layer in layers:
+            block = block @ layer.weight.T
+            block += layer.bias
+            block = _NUMPY_ACTIVATIONS[layer.activation](block)
+        return block
+
+    return in_blocks(x, walk)
 
 
 def simulator_shape(origin_size: int, embedding_size: int) -> list[tuple[int, int, str]]:
@@ -117,7 +126,11 @@ def from_module(module: torch.nn.Sequential, activations: Sequence[str]) -> list
 
     linears = [part for part in module if isinstance(part, torch.nn.Linear)]
     return [
-        Dense(linear.weight.detach().cpu().numpy().copy(), linear.bias.detach().cpu().numpy().copy(), activation)
+        Dense(
+            np.asfortranarray(linear.weight.detach().cpu().numpy()),
+            linear.bias.detach().cpu().numpy().copy(),
+            activation,
+        )
         for linear, activation in zip(linears, activations, strict=True)
     ]
 
@@ -258,7 +271,7 @@ class MLPAutoencoder(Decoder):
 
     def _layers(self, half: str, shape: Sequence[tuple[int, int, str]]) -> list[Dense]:
         return [
-            Dense(self._tensors[f"{half}.{i}.weight"], self._tensors[f"{half}.{i}.bias"], activation)
+            Dense(np.asfortranarray(self._tensors[f"{half}.{i}.weight"]), self._tensors[f"{half}.{i}.bias"], activation)
             for i, (*_, activation) in enumerate(shape)
         ]
 
