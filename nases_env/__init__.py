@@ -3,15 +3,14 @@
 Importing this package registers the environments; it loads neither torch nor data.
 """
 
+from functools import partial
+
 from gymnasium.envs.registration import register
 
-_ENTRY_POINT = "nases_env.env:NASESEnv"
-
-register("NASES-v0", entry_point=_ENTRY_POINT, nondeterministic=True)
-register(
-    "NASES-CIFAR10-v0",
-    entry_point=_ENTRY_POINT,
-    nondeterministic=True,
-    kwargs={"dataset": "cifar10", "protocol": "v1-search"},
+_register = partial(
+    register, entry_point="nases_env.env:NASESEnv", vector_entry_point="nases_env.vector_env:NASESVectorEnv"
 )
-register("NASES-Digits-v0", entry_point=_ENTRY_POINT, kwargs={"dataset": "digits", "protocol": "digits"})
+
+_register("NASES-v0", nondeterministic=True)
+_register("NASES-CIFAR10-v0", nondeterministic=True, kwargs={"dataset": "cifar10", "protocol": "v1-search"})
+_register("NASES-Digits-v0", kwargs={"dataset": "digits", "protocol": "digits"})

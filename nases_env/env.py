@@ -11,9 +11,10 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
 from nases_env import embeddings, rewards, search_spaces
+from nases_env.episode import Episode
 from nases_env.ledger import JournalLedger, Ledger
-from nases_env.pipeline import Child, Pipeline
-from nases_env.search_spaces.base import HIGH, LOW, Architecture
+from nases_env.pipeline import Pipeline
+from nases_env.search_spaces.base import HIGH, LOW, Architecture, SearchSpace
 
 if TYPE_CHECKING:
     from nases_env.evaluators import Evaluation, Evaluator
@@ -95,6 +96,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
     | `ledger`      | str or None  | `None`        | journal file to resume from and append to; None: in memory        |
     | `reuse`       | list of str  | `()`          | journals of other runs whose evaluations are not trained again    |
+    | `workers`     | int          | `0`           | processes that train children, replaced if they die; 0: this one  |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
 
     Decoders: `autoencoder` (fine-tuned, so that actions reach the whole space), `autoencoder-paper` (at the paper's
@@ -129,11 +131,12 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         device: str = "auto",
         ledger: str | None = None,
         reuse: Sequence[str] = (),
+        workers: int = 0,
         render_mode: str | None = None,
     ):
         EzPickle.__init__(
             self, dataset, data_dir, protocol, space, rules, decoder, calibration, reward, device, ledger, reuse,
-            render_mode,
+            workers, render_mode,
         )  # fmt: skip
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"there is no render mode {render_mode!r}; choose one of {self.metadata['render_modes']}")
@@ -141,6 +144,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
             raise ValueError(f"reuse is the text {reuse!r}; expected a list of journals")
         if reuse and ledger is None:
             raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
+        if type(workers) is not int or workers < 0:
+            raise ValueError(f"workers is {workers!r}; expected a number of processes, or 0 for this one")
         from nases_env.children.protocol import check_dataset, resolve
 
         self.render_mode = render_mode
@@ -148,6 +153,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self.decoder = embeddings.make(decoder, self.space, calibration)
         self.dataset, self.data_dir, self.device = check_dataset(dataset), data_dir, device
         self.protocol = resolve(protocol)
+        self.workers = workers
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)
@@ -155,9 +161,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self._ledger_arguments = (ledger, reuse)
         self._reward = rewards.make(reward)
         self._pipeline: Pipeline | None = None
-        self._architecture: Architecture | None = None
-        self._child_seed = 0
-        self._seen: set[str] = set()
+        self._episode = Episode(self.space)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -171,15 +175,10 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         Raises:
             ValueError: If there is another option, or the architecture is not one.
         """
-        given = self._given_origin(options or {})  # before anything changes
+        given = given_origin(self.space, options or {})  # before anything changes
         super().reset(seed=seed)
-        self._child_seed = int(self.np_random.integers(2**31))
-        drawn = self.space.sample(self.np_random, 1)[0]
-        origin = drawn if given is None else given
-        self._architecture = self.space.architecture(self.space.discretise(origin[None])[0])
-        self._seen.clear()
         self.evaluation = None
-        return origin, {"architecture": str(self._architecture), "architecture_key": self._architecture.key}
+        return self._episode.start(self.np_random, given)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Build, train and reward the child of an action.
@@ -192,34 +191,23 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
             ValueError: If the action has another shape, is not a number or outside the box.
             FileNotFoundError: If the data are missing: what, where, how to get them.
         """
-        if self._architecture is None:
+        if self.architecture is None:
             raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
-        child = self._walk(self._checked(action))
-        self._architecture, self.evaluation = child.architecture, child.evaluation
-        key = child.architecture.key
-        info = {
-            "train_accuracy": child.evaluation.train_accuracy,
-            "validation_accuracy": child.evaluation.validation_accuracy,
-            "parameters": child.evaluation.parameters,
-            "flops": child.evaluation.flops,
-            "architecture": str(child.architecture),
-            "architecture_key": key,
-            "cached": key in self._seen,
-            "failure": child.evaluation.failure,
-        }
-        self._seen.add(key)
-        return child.origin, float(child.reward), False, False, info
+        checked = check_actions(action, (self.decoder.action_size,))
+        (child,) = self.pipeline(checked[None], [self._episode.child_seed])
+        self.evaluation = child.evaluation
+        return child.origin, float(child.reward), False, False, self._episode.take(child)
 
     def render(self) -> str | np.ndarray | None:  # type: ignore[override]
         """The last child (after reset: the drawn one) as a table (`ansi`) or as a picture, uint8 (H, W, 3)."""
-        if self._architecture is None:
+        if self.architecture is None:
             raise ResetNeeded("call reset() before render(): there is no architecture yet")
         from nases_env import rendering
 
         if self.render_mode == "ansi":
-            return rendering.table(self._architecture)
+            return rendering.table(self.architecture)
         if self.render_mode == "rgb_array":
-            return rendering.picture(self._architecture)
+            return rendering.picture(self.architecture)
         gym.logger.warn("render() without a render_mode shows nothing; pass render_mode='ansi' or 'rgb_array'")
         return None
 
@@ -227,48 +215,67 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """Free cached device memory and the journal; may be called twice. `reset` starts another search."""
         if self._pipeline is not None:
             self._pipeline.close()
-        self._pipeline = self._architecture = None
+        self._pipeline = None
+        self._episode = Episode(self.space)
 
     @property
     def architecture(self) -> Architecture | None:
         """The last child's architecture; after reset the drawn one."""
-        return self._architecture
+        return self._episode.architecture
 
-    def _checked(self, action: np.ndarray) -> np.ndarray:
-        array = np.asarray(action)
-        if array.shape != self.action_space.shape:
-            raise ValueError(f"the action has shape {array.shape}; expected {self.action_space.shape}: {action!r}")
-        if array.dtype.kind not in "fiub" or not ((array >= 0) & (array <= 1)).all():
-            raise ValueError(f"an action's numbers have to be in [0, 1]; got {array}")
-        return array.astype(np.float32)
-
-    def _walk(self, action: np.ndarray) -> Child:
+    @property
+    def pipeline(self) -> Pipeline:
+        """The walk from actions to rewards; opens the ledger when it is first asked for."""
         if self._pipeline is None:
             path, reuse = self._ledger_arguments
             ledger = Ledger() if path is None else JournalLedger(path, reuse)
             self._pipeline = Pipeline(self.space, self.decoder, self._make_evaluator, self._reward, ledger)
-        return self._pipeline(action[None], [self._child_seed])[0]
+        return self._pipeline
 
     def _make_evaluator(self) -> Evaluator:
+        source = (self.dataset, self.data_dir, self.protocol, self.device)
+        if self.workers:
+            from nases_env.evaluators.worker_pool import WorkerPoolEvaluator
+
+            return WorkerPoolEvaluator(*source, self.workers)
         from nases_env.evaluators.in_process import InProcessEvaluator
 
-        return InProcessEvaluator(self.dataset, self.data_dir, self.protocol, self.device)
+        return InProcessEvaluator(*source)
 
-    def _given_origin(self, options: dict[str, Any]) -> np.ndarray | None:
-        """The origin vector that reset's options ask for."""
-        if unknown := [name for name in options if name != "architecture"]:
-            raise ValueError(f"reset has no options {unknown}; it has 'architecture'")
-        if "architecture" not in options:
-            return None
-        architecture = options["architecture"]
-        if isinstance(architecture, str):
-            architecture = self.space.from_json(architecture)
-        if isinstance(architecture, Architecture):
-            return self.space.origin_of(architecture)
-        origin = np.asarray(architecture)
-        if origin.dtype.kind not in "fiu" or origin.shape != self.observation_space.shape:
-            raise ValueError(
-                f"the option 'architecture' is {architecture!r}; expected {self.space.origin_size} numbers, an "
-                "Architecture, or the JSON of one"
-            )
-        return self.space.check_origins(origin[None])[0].astype(np.float32)
+
+def check_actions(actions: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """One action or a batch of them, float32.
+
+    Raises:
+        ValueError: If the shape is another, or a number is not in [0, 1].
+    """
+    array = np.asarray(actions)
+    if array.shape != shape:
+        raise ValueError(f"the action has shape {array.shape}; expected {shape}: {actions!r}")
+    if array.dtype.kind not in "fiub" or not ((array >= 0) & (array <= 1)).all():
+        raise ValueError(f"an action's numbers have to be in [0, 1]; got {array}")
+    return array.astype(np.float32)
+
+
+def given_origin(space: SearchSpace, options: Mapping[str, Any]) -> np.ndarray | None:
+    """The origin vector that reset's options ask for, if they do.
+
+    Raises:
+        ValueError: If there is another option, or the architecture is not one.
+    """
+    if unknown := [name for name in options if name != "architecture"]:
+        raise ValueError(f"reset has no options {unknown}; it has 'architecture'")
+    if "architecture" not in options:
+        return None
+    architecture = options["architecture"]
+    if isinstance(architecture, str):
+        architecture = space.from_json(architecture)
+    if isinstance(architecture, Architecture):
+        return space.origin_of(architecture)
+    origin = np.asarray(architecture)
+    if origin.dtype.kind not in "fiu" or origin.shape != (space.origin_size,):
+        raise ValueError(
+            f"the option 'architecture' is {architecture!r}; expected {space.origin_size} numbers, an "
+            "Architecture, or the JSON of one"
+        )
+    return space.check_origins(origin[None])[0].astype(np.float32)

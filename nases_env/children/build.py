@@ -16,8 +16,10 @@ from nases_env.children.protocol import Protocol, resolve
 from nases_env.search_spaces import Architecture, MacroArchitecture
 
 
-def skeleton(architecture: Architecture, protocol: Protocol, channels: int, classes: int) -> nn.Module:
-    """The network on the meta device: shapes without memory.
+def skeleton(
+    architecture: Architecture, protocol: Protocol, channels: int, classes: int, checkpointing: bool = False
+) -> nn.Module:
+    """The network on the meta device: shapes without memory. For checkpointing see `MacroChild`.
 
     Raises:
         TypeError: If no child is known for this kind of architecture.
@@ -25,7 +27,7 @@ def skeleton(architecture: Architecture, protocol: Protocol, channels: int, clas
     if not isinstance(architecture, MacroArchitecture):
         raise TypeError(f"no network is known for {type(architecture).__name__}")
     with torch.device("meta"):
-        return MacroChild(architecture, protocol, channels, classes)
+        return MacroChild(architecture, protocol, channels, classes, checkpointing)
 
 
 def count_parameters(model: nn.Module) -> int:

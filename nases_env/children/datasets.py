@@ -5,6 +5,7 @@ A search sees only the training part, split in two; the test part is read by the
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from dataclasses import dataclass
@@ -43,6 +44,15 @@ class Tensors:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def to(self, device: str) -> Tensors:
+        """The same images and labels on another device; on this one, these."""
+        return Tensors(self.images.to(device), self.labels.to(device))
+
+    def share(self) -> None:
+        """Move to memory that other processes can map."""
+        self.images.share_memory_()
+        self.labels.share_memory_()
+
 
 @dataclass(frozen=True)
 class ChildData:
@@ -58,6 +68,12 @@ class ChildData:
     digest: str
     """Names the pixels, the labels and the split."""
 
+    def to(self, device: str) -> ChildData:
+        """The same data on another device; on this one, these."""
+        return dataclasses.replace(
+            self, train=self.train.to(device), validation=self.validation and self.validation.to(device)
+        )
+
 
 def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
     """The training part on the device, split as the protocol says; once per process.
@@ -66,7 +82,16 @@ def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildD
         FileNotFoundError: If the data are missing: what, where, how to get them.
         ValueError: If there is no such data set, or it has too few images.
     """
-    return _load(dataset, data_dir, protocol.data_only(), device)
+    key = (dataset, data_dir, protocol.data_only(), device)
+    return _adopted[key] if key in _adopted else _load(*key)
+
+
+_adopted: dict[tuple[str, str, Protocol, str], ChildData] = {}
+
+
+def adopt(dataset: str, data_dir: str, protocol: Protocol, device: str, data: ChildData) -> None:
+    """Let `load` answer with data that another process loaded."""
+    _adopted[dataset, data_dir, protocol.data_only(), device] = data.to(device)
 
 
 @lru_cache(maxsize=4)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces.macro import MAX_POOL, OPERATIONS, MacroArchitecture, MacroLayer
@@ -17,12 +21,22 @@ class MacroChild(nn.Module):
         protocol: Its width, added filters and reductions.
         channels: Channels of an image.
         classes: Number of classes.
+        checkpointing: Whether a layer's inside is computed again in the backward pass, not kept: less memory, more
+            time.
     """
 
-    def __init__(self, architecture: MacroArchitecture, protocol: Protocol, channels: int, classes: int):
+    def __init__(
+        self,
+        architecture: MacroArchitecture,
+        protocol: Protocol,
+        channels: int,
+        classes: int,
+        checkpointing: bool = False,
+    ):
         super().__init__()
         published = architecture.rules == "published"
         self.sources = architecture.sources
+        self._checkpointing = checkpointing
         # Under published rules the pools themselves halve the images.
         self.reductions = frozenset() if published else frozenset(protocol.reductions)
         self.layers = nn.ModuleList()
@@ -54,7 +68,7 @@ class MacroChild(nn.Module):
         own: list[torch.Tensor] = []  # every layer's own output, before any concatenation
         x = images
         for index, layer in enumerate(self.layers):
-            own.append(layer(x))
+            own.append(_checkpointed(layer, x) if self._checkpointing and self.training else layer(x))
             if index + 1 in self.reductions:
                 own = [_halve(output) for output in own]
             linked = [self._linked(own[source], source, index) for source in self.sources[index]]
@@ -64,6 +78,30 @@ class MacroChild(nn.Module):
     def _linked(self, output: torch.Tensor, source: int, index: int) -> torch.Tensor:
         name = f"{source}_{index}"
         return self.links[name](output) if name in self.links else output
+
+
+def _checkpointed(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return checkpoint(
+        layer,
+        x,
+        use_reentrant=False,
+        preserve_rng_state=False,  # nothing in a layer is random
+        context_fn=lambda: (nullcontext(), _frozen_statistics(layer)),
+    )
+
+
+@contextmanager
+def _frozen_statistics(layer: nn.Module) -> Iterator[None]:
+    """Batch normalisation leaves its running statistics alone: a layer computed twice saw its batch once."""
+    normalisations = [module for module in layer.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [module.momentum for module in normalisations]
+    try:
+        for module in normalisations:
+            module.momentum = 0.0
+        yield
+    finally:
+        for module, momentum in zip(normalisations, momenta, strict=True):
+            module.momentum = momentum
 
 
 class _Subsample(nn.Module):

@@ -70,6 +70,14 @@ class Protocol:
     """A child with more is a failure."""
     max_flops: int | None = None
     """A child with more FLOPs an image is a failure."""
+    max_seconds: int | None = None
+    """A child that trains longer is a failure; None: no limit."""
+    hang_seconds: int = 60
+    """So long after max_seconds, a worker process that does not answer is killed."""
+    crash_retries: int = 1
+    """How often a child is tried again whose worker process died."""
+    checkpoint_retry: bool = True
+    """Whether a child that runs out of memory is tried again with activation checkpointing."""
 
     def __post_init__(self):
         layers = isinstance(self.reductions, list | tuple) and all(
@@ -87,7 +95,7 @@ class Protocol:
             value = getattr(self, name)
             self._check(name, type(value) in (int, float) and 0 <= value < math.inf, "a number, at least 0")
             object.__setattr__(self, name, float(value))  # 1 and 1.0 are one protocol
-        for name in ("stratified", "flip"):
+        for name in ("stratified", "flip", "checkpoint_retry"):
             self._check(name, type(getattr(self, name)) is bool, "true or false")
         for name in ("train_accuracy", "precision"):
             words = get_args(get_type_hints(Protocol)[name])
@@ -114,15 +122,18 @@ class Protocol:
         return max(scaled, 1) * self.width_multiple
 
 
+NO_RESULT = ("name", "final", "max_seconds", "hang_seconds", "crash_retries", "checkpoint_retry")
+"""Fields that change no result, only what it is called and whether a child gets one on this machine."""
+
 DATASETS = ("cifar10", "digits")
 FOLDER = "imagefolder:"
 
 _LOWEST = {
     "epochs": 1, "batch_size": 2, "width_multiple": 1, "validation_images": 0, "crop_padding": 0, "cutout": 0,
-    "added_filters": 0, "split_seed": 0,
+    "added_filters": 0, "split_seed": 0, "hang_seconds": 1, "crash_retries": 0,
 }  # fmt: skip
 _LOWEST_IF_SET = {
-    "image_size": 1, "train_images": 2, "threads": 1, "max_parameters": 0, "max_flops": 0,
+    "image_size": 1, "train_images": 2, "threads": 1, "max_parameters": 0, "max_flops": 0, "max_seconds": 1,
 }  # fmt: skip
 
 _DIGITS = Protocol(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
@@ -19,6 +20,10 @@ EVALUATION_BATCH = 1000
 
 class Diverged(Exception):
     """The loss is no longer a number."""
+
+
+class TimeLimitExceeded(Exception):
+    """The protocol's max_seconds are over."""
 
 
 class Trainer:
@@ -57,6 +62,7 @@ class Trainer:
             fused=self.device.type == "cuda",
         )
         self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
+        self._deadline = time.monotonic() + (protocol.max_seconds or math.inf)
 
     def train_epoch(self) -> tuple[float, float]:
         """One pass over the training images.
@@ -66,6 +72,7 @@ class Trainer:
 
         Raises:
             Diverged: If the loss is not finite.
+            TimeLimitExceeded: If the trainer was made more than the protocol's max_seconds ago.
         """
         protocol, count = self.protocol, len(self.data.labels)
         size = self.data.images.shape[-1]
@@ -74,6 +81,8 @@ class Trainer:
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.model.train()
         for step, batch in enumerate(order.split(self._batch_sizes)):
+            if time.monotonic() > self._deadline:
+                raise TimeLimitExceeded(f"{protocol.max_seconds} seconds are over in epoch {self.epoch + 1}")
             images = augmentation.crop_and_flip(self._images[batch], size, protocol.flip, self._generator)
             if protocol.cutout:
                 images = augmentation.cutout(images, protocol.cutout, self._generator)

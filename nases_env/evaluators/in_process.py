@@ -16,8 +16,15 @@ import torchvision
 from torch import nn
 
 from nases_env.children import build, datasets
-from nases_env.children.protocol import Protocol
-from nases_env.children.training import Diverged, Trainer, cpu_threads, is_out_of_memory, resolve_device
+from nases_env.children.protocol import NO_RESULT, Protocol
+from nases_env.children.training import (
+    Diverged,
+    TimeLimitExceeded,
+    Trainer,
+    cpu_threads,
+    is_out_of_memory,
+    resolve_device,
+)
 from nases_env.evaluators.base import Evaluation
 from nases_env.search_spaces import Architecture
 
@@ -58,8 +65,7 @@ class InProcessEvaluator:
     @cached_property
     def fingerprint(self) -> str:
         """Of data and protocol: 16 hexadecimal digits."""
-        fields = dataclasses.asdict(self.protocol)
-        del fields["name"], fields["final"]  # what it is called changes no result
+        fields = {name: value for name, value in dataclasses.asdict(self.protocol).items() if name not in NO_RESULT}
         return hashlib.sha256(f"{json.dumps(fields, sort_keys=True)} {self.data.digest}".encode()).hexdigest()[:16]
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
@@ -87,26 +93,43 @@ class InProcessEvaluator:
         if "cuda" in self.device:
             torch.cuda.empty_cache()
 
-    def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+    def measure(self, architecture: Architecture) -> Evaluation:
+        """Parameters and FLOPs of a child, and the limit it is over, if any; nothing is trained."""
         channels, size = self.data.train.images.shape[1], self.data.train.images.shape[-1]
-        model = build.skeleton(architecture, self.protocol, channels, self.data.classes)
+        model = self._skeleton(architecture)
         measured = Evaluation(parameters=build.count_parameters(model), flops=build.count_flops(model, channels, size))
-        if failure := self._over_limit(measured):
-            return dataclasses.replace(measured, failure=failure)
+        return dataclasses.replace(measured, failure=self._over_limit(measured))
+
+    def _skeleton(self, architecture: Architecture, checkpointing: bool = False) -> nn.Module:
+        channels = self.data.train.images.shape[1]
+        return build.skeleton(architecture, self.protocol, channels, self.data.classes, checkpointing)
+
+    def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+        measured = self.measure(architecture)
+        if measured.failure:
+            return measured
         self._warn_if_slow(measured.flops)
+        evaluation = self._attempt(architecture, seed, measured, checkpointing=False)
+        if evaluation.failure == "out_of_memory" and self.protocol.checkpoint_retry:
+            evaluation = self._attempt(architecture, seed, measured, checkpointing=True)
+        return evaluation
+
+    def _attempt(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
         try:
-            return self._train(model, seed, measured)
+            return self._train(architecture, seed, measured, checkpointing)
         except Diverged:
             return dataclasses.replace(measured, failure="nan")
+        except TimeLimitExceeded:
+            return dataclasses.replace(measured, failure="timeout")
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-        del model  # outside the handler, whose traceback would keep the child's tensors alive
-        self.close()
+        self.close()  # outside the handler, whose traceback would keep the child's tensors alive
         return dataclasses.replace(measured, failure="out_of_memory")
 
-    def _train(self, model: nn.Module, seed: int, measured: Evaluation) -> Evaluation:
-        model = build.materialise(model, torch.Generator().manual_seed(seed), self.device)
+    def _train(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
+        skeleton = self._skeleton(architecture, checkpointing)
+        model = build.materialise(skeleton, torch.Generator().manual_seed(seed), self.device)
         validation = self.data.validation
         assert validation is not None
         trainer = Trainer(model, self.data.train, self.protocol, seed)

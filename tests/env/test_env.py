@@ -300,7 +300,7 @@ class TestFailures:
 
 class TestReset:
     def test_nothing_is_trained(self, make, monkeypatch):
-        monkeypatch.setattr(NASESEnv, "_walk", None)
+        monkeypatch.setattr(NASESEnv, "pipeline", None)
         env = make().unwrapped
         origin, info = env.reset(seed=0)
         assert origin in env.observation_space
@@ -520,7 +520,7 @@ class TestPickling:
         arguments = {
             "dataset": "cifar10", "data_dir": "somewhere", "protocol": tiny, "space": "macro", "rules": "published",
             "decoder": "random", "calibration": "none", "reward": "validation", "device": "cpu", "ledger": "journal",
-            "reuse": ["other"], "render_mode": "rgb_array",
+            "reuse": ["other"], "workers": 2, "render_mode": "rgb_array",
         }  # fmt: skip
         assert arguments.keys() == inspect.signature(NASESEnv).parameters.keys()
         env, default = NASESEnv(**arguments), NASESEnv()

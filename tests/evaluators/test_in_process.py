@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nases_env.children import build, datasets
+from nases_env.children import build, datasets, training
 from nases_env.children.datasets import ChildData, Tensors
 from nases_env.children.protocol import resolve
 from nases_env.children.training import Trainer
@@ -112,7 +112,9 @@ def test_architectures_are_evaluated_in_order(evaluation):
 def test_children_are_trained_one_at_a_time_as_they_are_asked_for(monkeypatch):
     trained = []
     subject = evaluator()
-    monkeypatch.setattr(subject, "_train", lambda model, seed, measured: trained.append(seed) or measured)
+    monkeypatch.setattr(
+        subject, "_train", lambda child, seed, measured, checkpointing: trained.append(seed) or measured
+    )
     evaluations = subject.evaluate(ARCHITECTURES, [5, 6, 7])
     assert trained == []
     next(evaluations)
@@ -189,6 +191,33 @@ def test_a_child_out_of_memory_fails_and_the_next_one_is_trained(evaluation, err
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_epoch", fail)
         assert_failed(evaluate(subject), "out_of_memory")
+    assert result(evaluate(subject)) == result(evaluation)
+
+
+def test_out_of_memory_is_tried_once_more_with_checkpointing(evaluation, monkeypatch):
+    tried = []
+    train = InProcessEvaluator._train
+
+    def scarce(self, child, seed, measured, checkpointing):
+        tried.append(checkpointing)
+        if not checkpointing:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return train(self, child, seed, measured, checkpointing)
+
+    monkeypatch.setattr(InProcessEvaluator, "_train", scarce)
+    found = evaluate(evaluator())
+    assert tried == [False, True]
+    assert result(found) == result(evaluation)
+    assert_failed(evaluate(evaluator(checkpoint_retry=False)), "out_of_memory")
+    assert tried == [False, True, False]
+
+
+def test_a_child_over_its_time_is_a_timeout_and_the_next_one_is_trained(evaluation, monkeypatch):
+    subject = evaluator(max_seconds=5)
+    clock = iter([0.0, 0.0, 6.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(training.time, "monotonic", lambda: next(clock))
+        assert_failed(evaluate(subject), "timeout")
     assert result(evaluate(subject)) == result(evaluation)
 
 
@@ -273,7 +302,7 @@ def untrained(monkeypatch):
     images = Tensors(torch.empty((45_000, 3, 32, 32), device="meta"), torch.empty(45_000, device="meta"))
     data = ChildData(images, images, np.zeros(3), np.ones(3), classes=10, digest="none")
     monkeypatch.setattr(datasets, "load", lambda *_: data)
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, model, seed, measured: measured)
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, child, seed, measured, checkpointing: measured)
 
 
 def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):
@@ -300,7 +329,7 @@ def test_no_warning_for_a_fast_child_or_a_gpu(untrained, monkeypatch, device):
 
 def test_children_train_on_the_protocols_threads_and_the_callers_are_restored(monkeypatch):
     seen = []
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *args: seen.append(torch.get_num_threads()) or args[-1])
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *args: seen.append(torch.get_num_threads()) or args[3])
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)

@@ -1,0 +1,140 @@
+"""Trains children in worker processes: several at once, and none of them able to take the search down."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+
+import torch.multiprocessing
+from pebble import ProcessExpired, ProcessPool
+
+from nases_env.children import datasets
+from nases_env.children.datasets import ChildData
+from nases_env.children.protocol import Protocol
+from nases_env.children.training import resolve_device
+from nases_env.evaluators.base import Evaluation
+from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.processes import end_with_parent
+from nases_env.search_spaces import Architecture
+
+DEVICE_LOST = 70
+"""Exit status of a worker whose device is in an error state that only a new process leaves."""
+
+_evaluator: InProcessEvaluator | None = None
+"""A worker's own."""
+
+
+class WorkerPoolEvaluator:
+    """Trains each child by a protocol in one of several processes, which live as long as the evaluator.
+
+    What is found does not depend on the number of workers. A worker that is killed or whose device is lost is replaced
+    and its child tried again, as often as the protocol says; then it is a `crash`. A worker that does not answer in
+    time is replaced too; its child is a `timeout`.
+
+    Args:
+        dataset: `cifar10`, `digits` or `imagefolder:PATH`.
+        data_dir: Folder of CIFAR-10.
+        protocol: How children are trained, and when to give up.
+        device: A torch device, or `auto` for CUDA if there is one.
+        workers: Processes, one child each; they start with the first child.
+
+    Raises:
+        ValueError: If there are no workers, the protocol holds out no validation images, or several workers would each
+            use all cores.
+    """
+
+    def __init__(self, dataset: str, data_dir: str, protocol: Protocol, device: str = "auto", workers: int = 2):
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; expected at least 1 process")
+        device = resolve_device(device)
+        if workers > 1 and device == "cpu" and protocol.threads is None:
+            raise ValueError(
+                f"protocol {protocol.name!r} gives every child all cores; for {workers} workers set its threads, "
+                "for example to 1"
+            )
+        self._local = InProcessEvaluator(dataset, data_dir, protocol, "cpu")  # reads data, measures, trains nothing
+        self._source = (dataset, data_dir, protocol, device)
+        self._workers = workers
+        self._pool: ProcessPool | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of data and protocol: an evaluation in this process has the same."""
+        return self._local.fingerprint
+
+    def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
+        """Train the architectures, as many at once as there are workers; yields in order of completion."""
+        jobs = list(zip(architectures, seeds, strict=True))
+        attempts = [0] * len(jobs)
+        running = {self._schedule(*job): index for index, job in enumerate(jobs)}
+        try:
+            while running:
+                done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in done:
+                    index = running.pop(future)
+                    attempts[index] += 1
+                    try:
+                        yield index, future.result()
+                    except TimeoutError:
+                        yield index, self._failed(jobs[index][0], "timeout")
+                    except ProcessExpired:
+                        if attempts[index] <= self._local.protocol.crash_retries:
+                            running[self._schedule(*jobs[index])] = index
+                        else:
+                            yield index, self._failed(jobs[index][0], "crash")
+        finally:
+            for future in running:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the workers, whatever they do; may be called twice."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
+        self._local.close()
+
+    def _schedule(self, architecture: Architecture, seed: int) -> concurrent.futures.Future:
+        protocol = self._local.protocol
+        limit = None if protocol.max_seconds is None else protocol.max_seconds + protocol.hang_seconds
+        return self._started().schedule(_evaluate, (architecture, seed), timeout=limit)
+
+    def _started(self) -> ProcessPool:
+        if self._pool is None:
+            data = self._local.data
+            data.train.share()
+            if data.validation is not None:
+                data.validation.share()
+            self._pool = ProcessPool(
+                self._workers,
+                initializer=_start_worker,
+                initargs=(self._source, data),  # tensors travel as handles: all workers map one copy
+                context=torch.multiprocessing.get_context("spawn"),
+            )
+        return self._pool
+
+    def _failed(self, architecture: Architecture, failure: str) -> Evaluation:
+        return dataclasses.replace(self._local.measure(architecture), failure=failure)
+
+
+def _start_worker(source: tuple[str, str, Protocol, str], data: ChildData) -> None:
+    """Make the worker's evaluator on the parent's data."""
+    global _evaluator
+    end_with_parent()
+    datasets.adopt(*source, data)
+    _evaluator = InProcessEvaluator(*source)
+
+
+def _evaluate(architecture: Architecture, seed: int) -> Evaluation:
+    assert _evaluator is not None
+    try:
+        ((_, evaluation),) = _evaluator.evaluate([architecture], [seed])
+    except RuntimeError:
+        if _evaluator.device == "cpu":
+            raise
+        traceback.print_exc()  # whatever went wrong on a device may have left it in an error state
+        os._exit(DEVICE_LOST)
+    return evaluation

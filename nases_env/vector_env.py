@@ -1,0 +1,153 @@
+"""Several searches side by side: K actions are K child networks, trained at once in worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from nases_env.env import NASESEnv, check_actions, given_origin
+from nases_env.episode import Episode
+
+
+class NASESVectorEnv(gym.vector.VectorEnv):
+    """K independent searches, each what `NASESEnv` is with the same seed, one child each a step.
+
+    `gym.make_vec("NASES-Digits-v0", num_envs=4, max_episode_steps=50)` makes one. Children are trained in
+    `min(num_envs, cores)` worker processes by default. Results do not depend on their number.
+
+    * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
+    * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
+      (K,), starts only those again.
+    * Autoreset: `NEXT_STEP`. The step after a truncation starts that search again; its action is not used, its reward
+      is 0 and its observation the new origin vector.
+    * Infos are arrays (K,) of what `NASESEnv` tells, with `_name` as masks of who told it.
+
+    Args:
+        num_envs: K.
+        max_episode_steps: The budget of each search; None: searches do not end.
+        workers: Processes that train children; 0: this one; None: as many as are of use.
+        keywords: Of `NASESEnv`. `ledger` keeps the children of all searches, in the order of steps, then of searches.
+    """
+
+    metadata = {"render_modes": ["ansi", "rgb_array"], "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self, num_envs: int = 1, max_episode_steps: int | None = None, workers: int | None = None, **keywords: Any
+    ):
+        if num_envs < 1 or (max_episode_steps is not None and max_episode_steps < 1):
+            raise ValueError(f"num_envs {num_envs} and max_episode_steps {max_episode_steps} have to be at least 1")
+        self.num_envs = num_envs
+        self._parts = NASESEnv(workers=_useful(num_envs) if workers is None else workers, **keywords)
+        self.render_mode = self._parts.render_mode
+        self.space, self.decoder = self._parts.space, self._parts.decoder
+        self.single_action_space = self._parts.action_space
+        self.single_observation_space = self._parts.observation_space
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._max_episode_steps = max_episode_steps
+        self._episodes = [Episode(self.space) for _ in range(num_envs)]
+        self._rngs: list[np.random.Generator] = []
+        self._observations = np.zeros(self.observation_space.shape or (), dtype=np.float32)
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._ended = np.zeros(num_envs, dtype=bool)
+
+    def reset(  # type: ignore[override]
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start all searches, or those of the option `reset_mask`; nothing is trained.
+
+        Raises:
+            ValueError: If there are not K seeds, or the mask or another option is not what it should be.
+        """
+        options = dict(options or {})
+        mask = self._mask(options.pop("reset_mask", None))
+        given = given_origin(self.space, options)
+        seeds = self._seeds(seed)
+        infos: dict[str, Any] = {}
+        for index in np.flatnonzero(mask).tolist():
+            if seeds[index] is not None:
+                self._rngs[index] = seeding.np_random(seeds[index])[0]
+            infos = self._start(index, given, infos)
+        return self._observations.copy(), infos
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Build, train and reward K children; a search that ended starts again instead.
+
+        Args:
+            actions: (K, 20) in [0, 1].
+
+        Raises:
+            ResetNeeded: Before the first reset.
+            ValueError: If the actions have another shape, are not numbers or outside the box.
+            FileNotFoundError: If the data are missing: what, where, how to get them.
+        """
+        if any(episode.architecture is None for episode in self._episodes):
+            raise ResetNeeded("call reset() before step(): it draws the seeds that all children share")
+        checked = check_actions(actions, (self.num_envs, self.decoder.action_size))
+        rewards = np.zeros(self.num_envs)
+        infos: dict[str, Any] = {}
+        searching = np.flatnonzero(~self._ended).tolist()
+        children = self._parts.pipeline(checked[searching], [self._episodes[i].child_seed for i in searching])
+        for index in np.flatnonzero(self._ended).tolist():
+            infos = self._start(index, None, infos)
+        for index, child in zip(searching, children, strict=True):
+            self._observations[index] = child.origin
+            rewards[index] = child.reward
+            infos = self._add_info(infos, self._episodes[index].take(child), index)
+            self._elapsed[index] += 1
+        self._ended = self._elapsed >= (self._max_episode_steps or np.inf)
+        terminations = np.zeros(self.num_envs, dtype=bool)
+        return self._observations.copy(), rewards, terminations, self._ended.copy(), infos
+
+    def render(self) -> tuple[str | np.ndarray | None, ...]:  # type: ignore[override]
+        """Each search's last child, as `NASESEnv.render` shows it."""
+        if self.render_mode is None:
+            return (None,) * self.num_envs
+        from nases_env import rendering
+
+        draw = rendering.table if self.render_mode == "ansi" else rendering.picture
+        if any(episode.architecture is None for episode in self._episodes):
+            raise ResetNeeded("call reset() before render(): there is no architecture yet")
+        return tuple(draw(episode.architecture) for episode in self._episodes if episode.architecture)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the workers, free cached device memory and the journal."""
+        self._parts.close()
+
+    def _start(self, index: int, given: np.ndarray | None, infos: dict[str, Any]) -> dict[str, Any]:
+        origin, info = self._episodes[index].start(self._rngs[index], given)
+        self._observations[index] = origin
+        self._elapsed[index], self._ended[index] = 0, False
+        return self._add_info(infos, info, index)
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
+        if not self._rngs:
+            self._rngs = [seeding.np_random()[0] for _ in range(self.num_envs)]
+        if seed is None:
+            return [None] * self.num_envs
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} searches")
+        return seeds
+
+    def _mask(self, mask: Any) -> np.ndarray:
+        if mask is None:
+            return np.ones(self.num_envs, dtype=bool)
+        array = np.asarray(mask)
+        if array.shape != (self.num_envs,) or array.dtype != bool or not array.any():
+            raise ValueError(f"reset_mask is {mask!r}; expected {self.num_envs} booleans, at least one of them true")
+        if not array.all() and any(episode.architecture is None for episode in self._episodes):
+            raise ResetNeeded("the first reset starts all searches: leave reset_mask out")
+        return array
+
+
+def _useful(num_envs: int) -> int:
+    return min(num_envs, os.cpu_count() or 1)
