@@ -16,7 +16,7 @@ import gymnasium as gym
 import nases_env  # noqa: F401  (registers the ids)
 from nases_env.ledger import JournalLedger, read_trials
 
-MAY_DIFFER = ("children", "device", "data_dir")
+MAY_DIFFER = ("children", "device", "data_dir", "workers")
 """Settings that a resumed search may change: they alter no child."""
 
 

@@ -39,6 +39,7 @@ ENVIRONMENT = (
     "calibration",
     "reward",
     "device",
+    "workers",
 )
 
 
@@ -84,6 +85,8 @@ class Options:
     """eq1 or validation."""
     device: str | None = None
     """auto, cpu or cuda."""
+    workers: int | None = None
+    """Processes that train children: 1 keeps the search alive whatever happens to one; None or 0: in this process."""
 
     recipe: Literal["ours", "paper"] = "ours"
     """Settings that the options of reinforce start from."""

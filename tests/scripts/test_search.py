@@ -1,8 +1,10 @@
 import csv
 import json
+import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +96,18 @@ def test_a_finished_search_replays_without_training(uninterrupted, run):
     assert done.returncode == 0, done.stderr
     assert (folder / "journal.log").read_bytes() == journal
     assert _children(folder, without=()) == rows
+
+
+def test_a_search_in_a_worker_process_finds_the_same_and_survives_its_death(uninterrupted, start, tmp_path):
+    folder = tmp_path / "worker"
+    process = start("search.py", *_arguments(folder), "--workers", 1)
+    _wait_for_trials(folder, process, 4)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(workers) == 1
+    os.kill(int(workers[0]), signal.SIGKILL)
+    assert process.wait(300) == 0
+    assert _children(folder) == _children(uninterrupted[0])
 
 
 def test_another_search_reuses_what_this_one_paid_for(uninterrupted, run, tmp_path):
