@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import fcntl
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,7 +146,11 @@ class JournalLedger(Ledger):
         evaluation: Evaluation,
         reward: float,
     ) -> None:
-        """Append the next child's trial and wait until the disk has it."""
+        """Append the next child's trial and wait until the disk has it.
+
+        Raises:
+            OSError: If it could not be written; the file is as it was, and the evaluation is found again in memory.
+        """
         from optuna.distributions import FloatDistribution
         from optuna.trial import create_trial
 
@@ -158,8 +163,22 @@ class JournalLedger(Ledger):
             distributions={name: FloatDistribution(0.0, 1.0) for name in params},
             user_attrs={"evaluation": found},
         )
-        self._study.add_trial(trial)
+        self._found.setdefault(identity, copy.deepcopy(evaluation))
+        self._append(trial)
         super().record(action, identity, architecture, evaluation, reward)
+
+    def _append(self, trial: FrozenTrial) -> None:
+        size = self.path.stat().st_size
+        try:
+            self._study.add_trial(trial)
+        except OSError as error:
+            os.truncate(self.path, size)  # part of a line may have been written
+            raise OSError(
+                error.errno,
+                f"child {self.children} could not be written ({error.strerror}); the journal keeps everything before "
+                "it: make room and go on with --resume",
+                str(self.path),
+            ) from error
 
     def close(self) -> None:
         """Let another process write to the file."""

@@ -1,6 +1,7 @@
 """Journals: what is kept of an evaluation, and that neither a kill nor a second writer loses any of it."""
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -276,6 +277,39 @@ class TestTornJournal:
             path.write_bytes(whole[:end])
             assert len(read_trials(path)) == 2
             assert path.read_bytes() == whole[:end]
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def full(self):
+        """Lets no file grow beyond a size."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    def test_what_was_written_before_stays_and_the_error_says_what_to_do(self, path, full):
+        whole = journal(path, "a", "b")
+        ledger = JournalLedger(path)
+        replayed(ledger, "a", "b")
+        full(len(whole) + 100)  # in the middle of a line
+        with pytest.raises(OSError, match="child 2 could not be written.*--resume.*journal"):
+            record(ledger, "c")
+        assert path.read_bytes() == whole
+        assert [trial.number for trial in read_trials(path)] == [0, 1]
+        ledger.close()
+
+    def test_with_room_again_the_same_ledger_goes_on_and_trains_nothing_twice(self, path, full):
+        whole = journal(path, "a")
+        ledger = JournalLedger(path)
+        replayed(ledger, "a")
+        full(len(whole) + 100)
+        with pytest.raises(OSError):
+            record(ledger, "b")
+        assert ledger.find(identity("b")) == replace(GOOD, seconds=0.0)
+        full(10**9)
+        record(ledger, "b")
+        ledger.close()
+        assert [trial.number for trial in read_trials(path)] == [0, 1]
 
 
 class TestWriters:
