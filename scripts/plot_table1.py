@@ -50,7 +50,7 @@ def print_table(rows: dict[int, list[dict[str, float]]]) -> None:
 
 
 def _spread(values: list[float]) -> str:
-    text = f"{mean(values):.2f}"
+    text = f"{mean(values):.2f}" if mean(values) > 0.01 else f"{mean(values):.3f}"
     return text if len(values) == 1 else f"{text} ({min(values):.2f} to {max(values):.2f}, {len(values)} seeds)"
 
 
@@ -94,7 +94,7 @@ def main(options: Options) -> int:
     except (OSError, ValueError, KeyError) as error:
         print(f"error: {options.table}: {error}", file=sys.stderr)
         return 2
-    print(f"the curves cross at k = {crossing(test_losses(rows)):.1f}: losing as large a share as the numbers kept are")
+    print(f"the curves cross at k = {crossing(test_losses(rows)):.1f}, the size that Figure 3 suggests")
     print(f"picture: {options.out}")
     return 0
 
