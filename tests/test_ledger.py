@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -279,34 +280,36 @@ class TestTornJournal:
             assert path.read_bytes() == whole[:end]
 
 
-class TestFullDisk:
-    @pytest.fixture
-    def full(self):
-        """Lets no file grow beyond a size."""
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+@contextmanager
+def full_at(size):
+    """No file of this process can grow beyond a size: briefly, for the tests' own output may be one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    def test_what_was_written_before_stays_and_the_error_says_what_to_do(self, path, full):
+
+class TestFullDisk:
+    def test_what_was_written_before_stays_and_the_error_says_what_to_do(self, path):
         whole = journal(path, "a", "b")
         ledger = JournalLedger(path)
         replayed(ledger, "a", "b")
-        full(len(whole) + 100)  # in the middle of a line
-        with pytest.raises(OSError, match="child 2 could not be written.*--resume.*journal"):
+        # In the middle of a line.
+        with pytest.raises(OSError, match="child 2 could not be written.*--resume.*journal"), full_at(len(whole) + 100):
             record(ledger, "c")
         assert path.read_bytes() == whole
         assert [trial.number for trial in read_trials(path)] == [0, 1]
         ledger.close()
 
-    def test_with_room_again_the_same_ledger_goes_on_and_trains_nothing_twice(self, path, full):
+    def test_with_room_again_the_same_ledger_goes_on_and_trains_nothing_twice(self, path):
         whole = journal(path, "a")
         ledger = JournalLedger(path)
         replayed(ledger, "a")
-        full(len(whole) + 100)
-        with pytest.raises(OSError):
+        with pytest.raises(OSError), full_at(len(whole) + 100):
             record(ledger, "b")
         assert ledger.find(identity("b")) == replace(GOOD, seconds=0.0)
-        full(10**9)
         record(ledger, "b")
         ledger.close()
         assert [trial.number for trial in read_trials(path)] == [0, 1]
