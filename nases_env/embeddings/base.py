@@ -98,7 +98,8 @@ def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.
         walk: Products with matrices, and what is done to each number by itself.
     """
     rows = np.asarray(rows, dtype=np.float32)
-    padded = np.concatenate([rows, np.zeros((-len(rows) % BLOCK, rows.shape[1]), dtype=np.float32)])
+    missing = -len(rows) % BLOCK if len(rows) else BLOCK  # one block at least, which tells b
+    padded = np.concatenate([rows, np.zeros((missing, rows.shape[1]), dtype=np.float32)])
     with _blas().limit(limits=1, user_api="blas"):
         blocks = [walk(block) for block in padded.reshape(-1, BLOCK, rows.shape[1])]
     return np.concatenate(blocks)[: len(rows)]

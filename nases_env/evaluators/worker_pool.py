@@ -6,7 +6,9 @@ import concurrent.futures
 import dataclasses
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import torch.multiprocessing
 from pebble import ProcessExpired, ProcessPool
@@ -20,6 +22,8 @@ from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.processes import end_with_parent
 from nases_env.search_spaces import Architecture
 
+POLL_SECONDS = 1.0
+"""Between two looks at whether the pool still works."""
 DEVICE_LOST = 70
 """Exit status of a worker whose device is in an error state that only a new process leaves."""
 
@@ -72,37 +76,42 @@ class WorkerPoolEvaluator:
         running = {self._schedule(*job): index for index, job in enumerate(jobs)}
         try:
             while running:
-                done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in done:
+                for future in self._finished(running):
                     index = running.pop(future)
                     attempts[index] += 1
-                    try:
-                        yield index, future.result()
-                    except TimeoutError:
-                        yield index, self._failed(jobs[index][0], "timeout")
-                    except ProcessExpired:
-                        if attempts[index] <= self._local.protocol.crash_retries:
-                            running[self._schedule(*jobs[index])] = index
-                        else:
-                            yield index, self._failed(jobs[index][0], "crash")
+                    found = _outcome(future)
+                    if found == "crash" and attempts[index] <= self._local.protocol.crash_retries:
+                        running[self._schedule(*jobs[index])] = index
+                    else:
+                        yield index, self._failed(jobs[index][0], found) if isinstance(found, str) else found
         finally:
             for future in running:
                 future.cancel()
 
     def close(self) -> None:
         """End the workers, whatever they do; may be called twice."""
+        self._end_workers()
+        self._local.close()
+
+    def _end_workers(self) -> None:
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
             self._pool = None
-        self._local.close()
 
-    def _schedule(self, architecture: Architecture, seed: int) -> concurrent.futures.Future:
+    def _finished(self, running: Collection[Future]) -> Collection[Future]:
+        """Those that have ended; all of them where the pool is broken, which forgets what it had not handed out."""
+        done, _ = concurrent.futures.wait(running, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
+        return done if done or (self._pool is not None and self._pool.active) else list(running)
+
+    def _schedule(self, architecture: Architecture, seed: int) -> Future:
         protocol = self._local.protocol
         limit = None if protocol.max_seconds is None else protocol.max_seconds + protocol.hang_seconds
         return self._started().schedule(_evaluate, (architecture, seed), timeout=limit)
 
     def _started(self) -> ProcessPool:
+        if self._pool is not None and not self._pool.active:  # a worker died while it waited or took a child
+            self._end_workers()
         if self._pool is None:
             data = self._local.data
             data.train.share()
@@ -118,6 +127,18 @@ class WorkerPoolEvaluator:
 
     def _failed(self, architecture: Architecture, failure: str) -> Evaluation:
         return dataclasses.replace(self._local.measure(architecture), failure=failure)
+
+
+def _outcome(future: Future) -> Evaluation | str:
+    """The evaluation, or the failure that it became outside the worker."""
+    if not future.done():
+        return "crash"
+    try:
+        return future.result()
+    except TimeoutError:
+        return "timeout"
+    except (ProcessExpired, BrokenProcessPool):
+        return "crash"
 
 
 def _start_worker(source: tuple[str, str, Protocol, str], data: ChildData) -> None:

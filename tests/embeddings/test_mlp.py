@@ -112,6 +112,13 @@ def test_a_row_decodes_to_the_same_bits_alone_and_among_others(name, actions, or
             assert np.array_equal(walk(rows[first:last]), together[first:last])
 
 
+@pytest.mark.parametrize("name", ["autoencoder", "random", "identity"])
+def test_no_actions_decode_to_no_vectors(name):
+    decoder = embeddings.make(name, SPACE)
+    assert decoder.decode(np.empty((0, decoder.action_size))).shape == (0, 60)
+    assert decoder.encode(np.empty((0, 60))).shape == (0, decoder.action_size)
+
+
 def test_uniform_actions_choose_each_operation_as_often_as_uniform_vectors_do(decoded):
     np.testing.assert_allclose(operation_shares(decoded), np.array([7, 8, 7, 8]) / 30, atol=0.01)
 

@@ -117,6 +117,14 @@ def test_a_child_whose_worker_does_not_answer_is_a_timeout_and_the_others_are_tr
     assert others == expected[1:]
 
 
+def test_workers_killed_while_they_wait_are_replaced(pool, expected):
+    for _ in range(3):
+        results(pool)
+        for process in torch.multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGKILL)
+        assert results(pool) == expected
+
+
 def test_a_bug_is_raised_here_and_the_pool_stays_usable(pool, expected):
     with pytest.raises(KeyError, match="missing"):
         results(pool, [faulty("bug"), *ARCHITECTURES[1:]])

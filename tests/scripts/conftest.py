@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,13 @@ def start(tmp_path):
 
     def start(script, *arguments):
         log = (tmp_path / f"log{len(processes)}").open("w")
-        process = subprocess.Popen(_command(script, *arguments), stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            _command(script, *arguments),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # A shell's background job ignores Ctrl-C, and so would what it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         processes.append(process)
         return process
 
