@@ -64,11 +64,11 @@ class SB3Agent(Agent):
         super().__init__(env, seed, settings)
         self.source = self.algorithm.lower()
         rescaled = RescaleObservation(RescaleAction(env, np.float32(-1), np.float32(1)), np.float32(-1), np.float32(1))
-        self._vector = DummyVecEnv([lambda: rescaled])
-        self._vector.seed(seed)
+        vector = DummyVecEnv([lambda: rescaled])
+        vector.seed(seed)
         model = getattr(sb3, self.algorithm)
         chosen = self.settings | self._noise(self._decoder.action_size) | (settings or {})
-        self.model = model("MlpPolicy", self._vector, gamma=0.0, seed=seed, device="cpu", **chosen)
+        self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **chosen)
         self.model.set_logger(Logger(None, [_ToRecorder(env)]))
 
     def act(self, observations: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ class SB3Agent(Agent):
         """Let the model collect and learn; a network to start from is its first state, no child."""
         env.source = self.source
         if start is not None:
-            self._vector.set_options({"architecture": start})
+            self.model.get_env().set_options({"architecture": start})
         self.model.learn(children, callback=_Budget(children), log_interval=1)
         self.model.logger.dump(children)
 

@@ -21,7 +21,7 @@ class NASESVectorEnv(gym.vector.VectorEnv):
     """K independent searches, each what `NASESEnv` is with the same seed, one child each a step.
 
     `gym.make_vec("NASES-Digits-v0", num_envs=4, max_episode_steps=50)` makes one. Children are trained in
-    `min(num_envs, cores)` worker processes by default. Results do not depend on their number.
+    worker processes, by default as many as the protocol's threads leave cores for; results do not depend on how many.
 
     * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
     * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
@@ -45,7 +45,9 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         if num_envs < 1 or (max_episode_steps is not None and max_episode_steps < 1):
             raise ValueError(f"num_envs {num_envs} and max_episode_steps {max_episode_steps} have to be at least 1")
         self.num_envs = num_envs
-        self._parts = NASESEnv(workers=_useful(num_envs) if workers is None else workers, **keywords)
+        self._parts = NASESEnv(workers=workers or 0, **keywords)
+        if workers is None:
+            self._parts.workers = _useful_workers(num_envs, self._parts.protocol.threads)
         self.render_mode = self._parts.render_mode
         self.space, self.decoder = self._parts.space, self._parts.decoder
         self.single_action_space = self._parts.action_space
@@ -149,5 +151,6 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         return array
 
 
-def _useful(num_envs: int) -> int:
-    return min(num_envs, os.cpu_count() or 1)
+def _useful_workers(num_envs: int, threads: int | None) -> int:
+    """A worker a core that a child leaves free; one where a child takes all of them."""
+    return 1 if threads is None else min(num_envs, max(1, (os.cpu_count() or 1) // threads))

@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train what the command line asks for; returns the exit status."""
     try:
         options = parse(arguments)
-        if options.workers < 1 or (options.minutes or 1) <= 0:
+        if options.workers < 1 or (options.minutes is not None and options.minutes <= 0):
             raise ValueError(f"--workers {options.workers} and --minutes {options.minutes} have to be above 0")
         if options.table1:
             train_table1(options)

@@ -26,7 +26,14 @@ from tqdm import tqdm
 from agents.run_directory import FoundChild, RunDirectory
 from nases_env.children import build, datasets
 from nases_env.children.protocol import Protocol, final_protocol, parse_overrides
-from nases_env.children.training import Diverged, Trainer, cpu_threads, is_out_of_memory, resolve_device
+from nases_env.children.training import (
+    Diverged,
+    TimeLimitExceeded,
+    Trainer,
+    cpu_threads,
+    is_out_of_memory,
+    resolve_device,
+)
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture
 
@@ -188,7 +195,7 @@ def main(options: Options) -> int:
             training.train(options.checkpoint_every)
             accuracy = training.test()
             _write_metrics(training, identity, accuracy)
-    except (ValueError, OSError, Diverged) as error:
+    except (ValueError, OSError, Diverged, TimeLimitExceeded) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:

@@ -201,7 +201,8 @@ def final_protocol(search: Protocol, preset: str | None, overrides: Mapping[str,
     carried = {
         field.name: getattr(search, field.name)
         for field in dataclasses.fields(Protocol)
-        if getattr(search, field.name) != getattr(own, field.name) == getattr(final, field.name)
+        if field.name not in NO_RESULT  # a search's time limit is none for a final training
+        and getattr(search, field.name) != getattr(own, field.name) == getattr(final, field.name)
     }
     protocol = resolve({"preset": name, **carried, **overrides})
     if protocol.validation_images:

@@ -30,9 +30,7 @@ class Decoder(ABC):
 
     def decode(self, actions: np.ndarray) -> np.ndarray:
         """Origin vectors, float32 (K, m) in [0, 30], of actions (K, n) in [0, 1]."""
-        raw = self.decode_raw(actions)
-        table = self._output_table
-        return np.clip(raw if table is None else table(raw), LOW, HIGH).astype(np.float32)
+        return self.raw_to_origin(self.decode_raw(actions))
 
     def decode_raw(self, actions: np.ndarray) -> np.ndarray:
         """Raw vectors (K, m) of actions (K, n), before the output table and the clip."""
@@ -42,6 +40,11 @@ class Decoder(ABC):
         """Actions, float32 (K, n) in [0, 1], that decode near the origin vectors (K, m)."""
         codes = self._encode_codes(self.origin_to_raw(origins))
         return np.clip(self.code_to_action(codes), 0.0, 1.0).astype(np.float32)
+
+    def raw_to_origin(self, raw: np.ndarray) -> np.ndarray:
+        """Origin vectors, float32 (K, m) in [0, 30], of raw vectors (K, m): the output table, then the clip."""
+        table = self._output_table
+        return np.clip(raw if table is None else table(raw), LOW, HIGH).astype(np.float32)
 
     def origin_to_raw(self, origins: np.ndarray) -> np.ndarray:
         """Origin vectors (K, m) with the output table undone: what a simulator was trained on."""

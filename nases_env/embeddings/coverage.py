@@ -45,9 +45,9 @@ def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_
     """
     rng = _generator(seed)
     actions = DRAWS[draw](decoder, space, rng, samples).astype(np.float32)
-    origins = decoder.decode(actions)
-    rows = space.discretise(origins)
     raw = decoder.decode_raw(actions)
+    origins = decoder.raw_to_origin(raw)
+    rows = space.discretise(origins)
     found = {"outside": float(((raw < LOW) | (raw > HIGH)).mean())}
     found |= _shares(space, origins)
     found["distinct"] = len(np.unique(rows, axis=0)) / samples

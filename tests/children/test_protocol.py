@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from nases_env.children.protocol import PRESETS, Protocol, parse_overrides, resolve
+from nases_env.children.protocol import PRESETS, Protocol, final_protocol, parse_overrides, resolve
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -179,3 +179,10 @@ def test_only_the_first_equals_sign_of_an_override_counts():
 def test_an_override_without_a_value_is_refused_with_an_example():
     with pytest.raises(ValueError, match="'epochs' overrides nothing; expected field=value, for example epochs=2"):
         parse_overrides(["width=0.5", "epochs"])
+
+
+def test_a_searchs_limits_in_time_are_none_for_the_final_training():
+    search = resolve({"preset": "digits", "max_seconds": 60, "image_size": 6})
+    final = final_protocol(search, None, {})
+    assert (final.max_seconds, final.image_size) == (None, 6)
+    assert final_protocol(search, None, {"max_seconds": 9}).max_seconds == 9

@@ -81,8 +81,8 @@ def test_what_is_measured_is_not_what_the_tables_were_fitted_on(monkeypatch):
     fitted = np.random.default_rng(0).uniform(size=(100, 20)).astype(np.float32)
     decoder = embeddings.make("autoencoder", SPACE)
     seen = []
-    decode = decoder.decode
-    monkeypatch.setattr(decoder, "decode", lambda actions: seen.append(actions) or decode(actions))
+    decode = decoder.decode_raw
+    monkeypatch.setattr(decoder, "decode_raw", lambda actions: seen.append(actions) or decode(actions))
     coverage(decoder, SPACE, "uniform", samples=100, seed=0)
     assert not np.isin(seen[0], fitted).any()
 

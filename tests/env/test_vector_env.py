@@ -7,6 +7,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
+from nases_env import vector_env
 from nases_env.ledger import read_trials
 from nases_env.vector_env import NASESVectorEnv
 
@@ -153,3 +154,11 @@ def test_bad_input_says_what_was_expected(make_vec, act, words):
 def test_numbers_below_one_are_refused(keywords, words):
     with pytest.raises(ValueError, match=words):
         NASESVectorEnv(**keywords)
+
+
+def test_by_default_there_are_as_many_workers_as_are_of_use(tiny, monkeypatch):
+    monkeypatch.setattr(vector_env.os, "cpu_count", lambda: 8)
+    for num_envs, threads, workers in ((4, 1, 4), (16, 1, 8), (16, 2, 4), (4, None, 1)):
+        made = NASESVectorEnv(num_envs, protocol={**tiny, "threads": threads})
+        assert made._parts.workers == workers
+        made.close()

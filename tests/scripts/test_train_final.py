@@ -128,6 +128,7 @@ def test_what_the_search_changed_of_its_protocol_holds_for_the_final_training(ru
         (["--protocol", "digits"], "holds images out"),
         (["--device", "tpu9000"], "tpu9000"),
         (["--cutout", "8"], "would blank whole images"),
+        (["--overrides", "max_seconds=1", "epochs=3000"], "1 seconds are over"),
     ],
 )
 def test_wrong_options_say_what_to_do(search, run, tmp_path, arguments, words):
