@@ -1,7 +1,9 @@
-"""How fast the parts are on this machine: a table, and JSON to compare machines and versions.
+"""How fast children, steps and decoders are on this machine: a table, and JSON to compare machines and versions.
 
-python scripts/benchmark.py
-python scripts/benchmark.py --decoders pca identity --json runs/benchmark.json
+    python scripts/benchmark.py
+    python scripts/benchmark.py --children 6 --published --pure --workers 2 --json runs/benchmark.json
+
+Children are trained three ways: `b0` is a tutorial's loop, `b1` a careful user's, `ours` the package's.
 """
 
 from __future__ import annotations
@@ -10,52 +12,87 @@ import json
 import os
 import platform
 import sys
-import time
-from collections.abc import Callable
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
+from unittest import mock
 
+import gymnasium as gym
 import numpy as np
+import torch
 import tyro
+from benchmarking.children import Job, in_workers, training
+from benchmarking.timing import Row, table, timed
 
 from nases_env import embeddings, search_spaces
+from nases_env.children.protocol import Protocol, parse_overrides, resolve
+from nases_env.children.training import resolve_device
+from nases_env.evaluators.base import Evaluation
+from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.search_spaces import Architecture, MacroArchitecture, MacroSpace
+from nases_env.search_spaces.macro import LAYERS, MacroLayer
 
 ACTIONS = 10_000
+STEPS = 50
+PURE = {"conv3": ("convolution", 3), "conv5": ("convolution", 5), "conv7": ("convolution", 7), "sep5": ("separable", 5),
+        "max7": ("max_pool", 7), "avg7": ("average_pool", 7)}  # fmt: skip
+PURE_FILTERS = 170
 
 
 @dataclass(frozen=True)
 class Options:
-    """Times decoders."""
+    """Times decoders, steps of the environment and children."""
 
     decoders: tuple[str, ...] = ("autoencoder",)
     """Decoders to time, see scripts/search.py."""
-    repeats: int = 7
-    """Timed runs of each row, after one that is not counted."""
+    children: int = 4
+    """Random architectures (seed 0) to train."""
+    published: bool = False
+    """Also the architecture published with v1."""
+    pure: bool = False
+    """Also 15 times the same layer of 170 filters: conv3, conv5, conv7, sep5, max7, avg7."""
+    rungs: tuple[Literal["b0", "b1", "ours"], ...] = ("b0", "b1", "ours")
+    """Ways to train them."""
+    workers: int = 0
+    """Also all children in so many worker processes, compared with one; 0: not."""
+
+    dataset: str = "digits"
+    """digits, cifar10 or imagefolder:PATH."""
+    data_dir: str = "data"
+    """Folder of CIFAR-10."""
+    protocol: str = "digits"
+    """Protocol preset."""
+    overrides: tuple[str, ...] = ()
+    """Protocol fields to change: --overrides epochs=1 train_images=2000."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    loader_workers: int | None = None
+    """Processes of the baselines' DataLoaders; None: 4 on CUDA, none on a CPU, where they share the child's cores."""
+
+    repeats: int = 3
+    """Timed runs of each row."""
     json: Path | None = None
     """File for the rows, the machine and the versions."""
 
+    def resolved(self) -> Protocol:
+        """The protocol."""
+        return resolve({"preset": self.protocol, **parse_overrides(self.overrides)})
 
-@dataclass(frozen=True)
-class Row:
-    """What one thing took."""
-
-    name: str
-    seconds: float
-    """Median."""
-    spread: tuple[float, float]
-    """Lowest and highest."""
-
-
-def timed(name: str, run: Callable[[], object], repeats: int, calls: int = 1) -> Row:
-    """Time a call, as the mean over so many calls in each repeat."""
-    run()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        for _ in range(calls):
-            run()
-        seconds.append((time.perf_counter() - start) / calls)
-    return Row(name, float(np.median(seconds)), (min(seconds), max(seconds)))
+    def job(self) -> Job:
+        """What to train."""
+        device = resolve_device(self.device)
+        loader_workers = (4 if device.startswith("cuda") else 0) if self.loader_workers is None else self.loader_workers
+        return Job(
+            architectures(self),
+            self.rungs,
+            self.dataset,
+            self.data_dir,
+            self.resolved(),
+            device,
+            loader_workers,
+            self.repeats,
+        )
 
 
 def decoding(name: str, repeats: int) -> list[Row]:
@@ -76,22 +113,74 @@ def decoding(name: str, repeats: int) -> list[Row]:
     ]
 
 
+def stepping(options: Options) -> list[Row]:
+    """`env.step` with everything but the child itself, which a constant stands for."""
+    protocol = {"preset": options.protocol, **parse_overrides(options.overrides)}
+    source: dict[str, Any] = {
+        "dataset": options.dataset,
+        "data_dir": options.data_dir,
+        "device": options.device,
+        "protocol": protocol,
+    }
+    rows: list[Row] = []
+
+    def constant(self: InProcessEvaluator, architecture: Architecture, seed: int) -> Evaluation:
+        return Evaluation()
+
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(InProcessEvaluator, "_evaluate", constant):
+        for name, ledger in (("", None), (" with a journal", f"{folder}/journal.log")):
+            env = gym.make("NASES-v0", ledger=ledger, **source)
+            env.reset(seed=0)
+            env.action_space.seed(0)
+
+            def step(env: gym.Env = env) -> None:
+                env.step(env.action_space.sample())
+
+            rows.append(timed(f"env.step without the child{name}", step, options.repeats, STEPS))
+            env.close()
+    return rows
+
+
+def architectures(options: Options) -> dict[str, MacroArchitecture]:
+    """What to train, by name."""
+    space = MacroSpace()
+    rows = space.discretise(space.sample(np.random.default_rng(0), options.children))
+    found = {f"random {i}": space.architecture(row) for i, row in enumerate(rows)}
+    if options.published:
+        found["published"] = MacroArchitecture.published()
+    if options.pure:
+        for name, (operation, size) in PURE.items():
+            layers = (MacroLayer(operation, size, PURE_FILTERS),) * LAYERS
+            found[f"{name} × {LAYERS}"] = MacroArchitecture("paper", layers, ())
+    return found
+
+
 def main(options: Options) -> int:
     """Time, print, write; returns the exit status."""
     rows: list[Row] = []
     try:
+        if options.repeats < 1 or min(options.children, options.workers) < 0:
+            raise ValueError(
+                f"--repeats {options.repeats} has to be at least 1, --children {options.children} and --workers "
+                f"{options.workers} at least 0"
+            )
+        job = options.job()
         for name in options.decoders:
             rows += decoding(name, options.repeats)
+        rows += stepping(options)
+        if job.children and job.rungs:
+            rows += training(job)
+        if job.children and options.workers:
+            rows += in_workers(job, options.workers)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{'':48}{'median':>12}{'lowest':>12}{'highest':>12}")
-    for row in rows:
-        print(f"{row.name:48}" + "".join(f"{1000 * seconds:9.2f} ms" for seconds in (row.seconds, *row.spread)))
+    print(table(rows))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
-        written = {"machine": machine, "numpy": np.__version__, "rows": [asdict(row) for row in rows]}
+        versions = {"numpy": np.__version__, "torch": torch.__version__}
+        written = {"machine": machine, **versions, "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(written, indent=2) + "\n")
         print(f"rows: {options.json}")
     return 0

@@ -24,16 +24,10 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from agents.run_directory import FoundChild, RunDirectory
-from nases_env.children import build, datasets
+from nases_env.children import build, datasets, padding
+from nases_env.children.cpu import cpu_threads, prepare_memory
 from nases_env.children.protocol import Protocol, final_protocol, parse_overrides
-from nases_env.children.training import (
-    Diverged,
-    TimeLimitExceeded,
-    Trainer,
-    cpu_threads,
-    is_out_of_memory,
-    resolve_device,
-)
+from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer, is_out_of_memory, resolve_device
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture
 
@@ -97,7 +91,7 @@ class FinalTraining:
         data = datasets.load(*self._source)
         channels = data.train.images.shape[1]
         skeleton = build.skeleton(architecture, protocol, channels, data.classes)
-        self.parameters = build.count_parameters(skeleton)
+        self.parameters = padding.count_parameters(skeleton)
         model = build.materialise(skeleton, torch.Generator().manual_seed(seed), device)
         self.trainer = Trainer(model, data.train, protocol, seed)
         fields = dataclasses.asdict(protocol)
@@ -135,7 +129,7 @@ class FinalTraining:
                 if (epoch + 1) % checkpoint_every == 0 or epoch + 1 == self.protocol.epochs:
                     self._save_checkpoint()
         writer.close()
-        weights = {name: tensor.cpu().contiguous() for name, tensor in self.trainer.model.state_dict().items()}
+        weights = {name: tensor.cpu().contiguous() for name, tensor in padding.state_dict(self.trainer.model).items()}
         save_file(weights, self.folder / "model.safetensors")
         (self.folder / "network.json").write_text(json.dumps(self.network, indent=2) + "\n")
 
@@ -178,6 +172,8 @@ def main(options: Options) -> int:
             print(f"{folder} is finished and was tested: test accuracy {metrics['test_accuracy']:.4f}")
             return 0
         device = resolve_device(options.device)
+        if device == "cpu":
+            prepare_memory()
         with cpu_threads(protocol.threads):
             training = FinalTraining(
                 folder,

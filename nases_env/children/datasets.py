@@ -97,7 +97,7 @@ def adopt(dataset: str, data_dir: str, protocol: Protocol, device: str, data: Ch
 @lru_cache(maxsize=4)
 def _load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
     images = read(dataset, data_dir, "train", protocol.image_size)
-    train, validation = _split(images, protocol)
+    train, validation = split(images, protocol)
     scaled = train.pixels.reshape(-1, train.pixels.shape[-1]) / np.float32(255)
     mean = scaled.mean(axis=0, dtype=np.float64).astype(np.float32)
     deviation = np.maximum(scaled.std(axis=0, dtype=np.float64), 1e-6).astype(np.float32)
@@ -138,7 +138,7 @@ def read(dataset: str, data_dir: str, part: Part, image_size: int | None = None)
     return Images(np.stack(resized).reshape(len(resized), image_size, image_size, -1), images.labels)
 
 
-def _split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
+def split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
     """Training and validation images; the validation images do not depend on how many are trained on."""
     from sklearn.model_selection import train_test_split
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -9,12 +10,16 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from nases_env.children.layers import AveragePool2d, Conv2d, Linear, MaxPool2d, PointwiseConv2d
+from nases_env.children.padding import Channels, mark, real_shape
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces.macro import MAX_POOL, OPERATIONS, MacroArchitecture, MacroLayer
 
 
 class MacroChild(nn.Module):
     """15 layers; each reads its predecessor's output and the outputs linked to the predecessor, concatenated.
+
+    Its weights are not drawn yet, see `build.materialise`.
 
     Args:
         architecture: What to build.
@@ -36,44 +41,65 @@ class MacroChild(nn.Module):
         super().__init__()
         published = architecture.rules == "published"
         self.sources = architecture.sources
-        self._checkpointing = checkpointing
+        self.checkpointing = checkpointing
         # Under published rules the pools themselves halve the images.
         self.reductions = frozenset() if published else frozenset(protocol.reductions)
+        self._last_read = [
+            max([index, *(k for k, sources in enumerate(self.sources) if index in sources)])
+            for index in range(len(self.sources))
+        ]
         self.layers = nn.ModuleList()
         self.links = nn.ModuleDict()
-        outputs: list[int] = []
+        outputs: list[Channels] = []
         strides: list[int] = []
-        read = channels
+        read = Channels((channels,), 1)  # images are as they are
         for index, layer in enumerate(architecture.layers):
             pool = OPERATIONS.index(layer.operation) >= MAX_POOL
-            width = read if published and pool else protocol.filters(layer.filters)
+            keeps_channels = published and pool
+            width = read if keeps_channels else Channels((protocol.filters(layer.filters),), protocol.channel_multiple)
             build = _published_layer if published else _paper_layer
             self.layers.append(build(layer, index == 0, read, width))
             outputs.append(width)
-            strides.append((strides[-1] if strides else 1) * (2 if published and pool else 1))
+            strides.append((strides[-1] if strides else 1) * (2 if keeps_channels else 1))
             read = width
             for source in self.sources[index]:
                 linked = outputs[source]
                 if published:
-                    linked = max(1, linked // 10 + int(protocol.added_filters * protocol.width / 10))
-                    stride = strides[index] // strides[source]
+                    filters = max(1, linked.real // 10 + int(protocol.added_filters * protocol.width / 10))
+                    linked = Channels((filters,), protocol.channel_multiple)
                     self.links[f"{source}_{index}"] = nn.Sequential(
-                        _Subsample(stride), nn.Conv2d(outputs[source], linked, 1), nn.BatchNorm2d(linked), nn.ReLU()
+                        _Subsample(strides[index] // strides[source]),
+                        *_conv_bn(outputs[source], linked, 1, bias=True),
+                        nn.ReLU(inplace=True),
                     )
                 read += linked
-        self.classifier = nn.Linear(read, classes)
+        # Under paper rules every reader of an output starts with a ReLU, so the layer itself ends with it: one instead
+        # of many, and in place. Published pools and links read outputs as they are.
+        self.activation = nn.ReLU() if published else nn.Identity()
+        self.classifier = mark(Linear(read.stored, classes), None, read)
+
+    def flops(self, image_size: int) -> int:
+        """2 × multiply-adds of convolutions and the linear layer, one image of so many pixels a side forward."""
+        side, multiply_adds = image_size, math.prod(real_shape(self.classifier, "weight"))
+        for index, layer in enumerate(self.layers):
+            multiply_adds += side**2 * _weights(layer)
+            if index + 1 in self.reductions or isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+                side = -(-side // 2)
+            links = [self.links[f"{source}_{index}"] for source in self.sources[index] if self.links]
+            multiply_adds += side**2 * sum(map(_weights, links))
+        return 2 * multiply_adds
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, classes) of images (N, channels, H, W)."""
         own: list[torch.Tensor] = []  # every layer's own output, before any concatenation
         x = images
         for index, layer in enumerate(self.layers):
-            own.append(_checkpointed(layer, x) if self._checkpointing and self.training else layer(x))
+            own.append(_checkpointed(layer, x) if self.checkpointing and self.training else layer(x))
             if index + 1 in self.reductions:
-                own = [_halve(output) for output in own]
+                own = [_halve(output) if self._last_read[i] >= index else output for i, output in enumerate(own)]
             linked = [self._linked(own[source], source, index) for source in self.sources[index]]
             x = torch.cat([own[index], *linked], dim=1) if linked else own[index]
-        return self.classifier(torch.relu(x).mean(dim=(2, 3)))
+        return self.classifier(self.activation(x).mean(dim=(2, 3)))
 
     def _linked(self, output: torch.Tensor, source: int, index: int) -> torch.Tensor:
         name = f"{source}_{index}"
@@ -121,52 +147,53 @@ def _halve(images: torch.Tensor) -> torch.Tensor:
     return nn.functional.max_pool2d(images, 2, ceil_mode=True)
 
 
-def _relu_conv_bn(
-    inputs: int, outputs: int, size: int, *, bias: bool = False, separable: bool = False
-) -> list[nn.Module]:
-    convolutions: list[nn.Module]
-    if separable:
-        convolutions = [
-            nn.Conv2d(inputs, inputs, size, padding=size // 2, groups=inputs, bias=bias),
-            nn.Conv2d(inputs, outputs, 1, bias=bias),
-        ]
+def _weights(module: nn.Module) -> int:
+    """Real weights of the convolutions in a module."""
+    convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d))
+    return sum(math.prod(real_shape(convolution, "weight")) for convolution in convolutions)
+
+
+def _conv_bn(inputs: Channels, outputs: Channels, size: int, bias: bool) -> list[nn.Module]:
+    convolution: Conv2d
+    if size == 1:
+        convolution = PointwiseConv2d(inputs.stored, outputs.stored, bias)
     else:
-        convolutions = [nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=bias)]
-    return [nn.ReLU(), *convolutions, nn.BatchNorm2d(outputs)]
+        convolution = Conv2d(inputs.stored, outputs.stored, size, padding=size // 2, bias=bias)
+    return [mark(convolution, outputs, inputs), mark(nn.BatchNorm2d(outputs.stored), outputs)]
 
 
-def _operation(layer: MacroLayer, width: int, bias: bool) -> list[nn.Module]:
-    """A convolution, or a separable one applied twice."""
-    separable = layer.operation == "separable"
-    applications = 2 if separable else 1
-    return [
-        module
-        for _ in range(applications)
-        for module in _relu_conv_bn(width, width, layer.size, bias=bias, separable=separable)
-    ]
-
-
-def _first_layer(layer: MacroLayer, inputs: int, width: int, bias: bool) -> nn.Module:
-    return nn.Sequential(*_relu_conv_bn(inputs, width, layer.size, bias=bias)[1:])
-
-
-def _paper_layer(layer: MacroLayer, first: bool, inputs: int, width: int) -> nn.Module:
-    if first:
-        return _first_layer(layer, inputs, width, bias=False)
-    reduce = _relu_conv_bn(inputs, width, 1)  # pools included, or a pool's filters would mean nothing
+def _operation(layer: MacroLayer, width: Channels, bias: bool) -> list[nn.Module]:
+    """What follows the 1×1 convolution of a layer, each convolution behind its ReLU."""
+    relu = nn.ReLU(inplace=True)  # of a batch normalisation's output, which nothing else reads
     if layer.operation == "max_pool":
-        return nn.Sequential(*reduce, nn.MaxPool2d(layer.size, 1, layer.size // 2))
+        return [MaxPool2d(layer.size)]
     if layer.operation == "average_pool":
-        pool = nn.AvgPool2d(layer.size, 1, layer.size // 2, count_include_pad=False)
-        return nn.Sequential(*reduce, pool)
-    return nn.Sequential(*reduce, *_operation(layer, width, bias=False))
+        return [AveragePool2d(layer.size)]
+    if layer.operation == "convolution":
+        return [relu, *_conv_bn(width, width, layer.size, bias)]
+
+    def separable() -> list[nn.Module]:
+        stored, padding = width.stored, layer.size // 2
+        depthwise = Conv2d(stored, stored, layer.size, padding=padding, groups=stored, bias=bias)
+        return [relu, mark(depthwise, width), *_conv_bn(width, width, 1, bias)]
+
+    return separable() + separable()  # applied twice
 
 
-def _published_layer(layer: MacroLayer, first: bool, inputs: int, width: int) -> nn.Module:
+def _paper_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels) -> nn.Module:
     if first:
-        return _first_layer(layer, inputs, width, bias=True)
+        modules = _conv_bn(inputs, width, layer.size, bias=False)
+    else:
+        # Pools have the 1×1 convolution too, or their filters would mean nothing.
+        modules = [*_conv_bn(inputs, width, 1, bias=False), *_operation(layer, width, bias=False)]
+    return nn.Sequential(*modules, nn.ReLU(inplace=True))
+
+
+def _published_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels) -> nn.Module:
+    if first:
+        return nn.Sequential(*_conv_bn(inputs, width, layer.size, bias=True))
     if layer.operation == "max_pool":
         return nn.MaxPool2d(2, ceil_mode=True)
     if layer.operation == "average_pool":
         return nn.AvgPool2d(2, ceil_mode=True)
-    return nn.Sequential(*_relu_conv_bn(inputs, width, 1, bias=True), *_operation(layer, width, bias=True))
+    return nn.Sequential(nn.ReLU(), *_conv_bn(inputs, width, 1, bias=True), *_operation(layer, width, bias=True))

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
 
@@ -64,6 +65,8 @@ class Protocol:
 
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16`: autocast on CUDA; on a CPU always float32."""
+    channel_multiple: int = 8
+    """Channels are padded in memory with zeros to a multiple of this, which changes speed and rounding only."""
     threads: int | None = None
     """CPU threads, so that neither core count nor neighbours change a result; None: all cores."""
     max_parameters: int | None = None
@@ -98,8 +101,7 @@ class Protocol:
         for name in ("stratified", "flip", "checkpoint_retry"):
             self._check(name, type(getattr(self, name)) is bool, "true or false")
         for name in ("train_accuracy", "precision"):
-            words = get_args(get_type_hints(Protocol)[name])
-            self._check(name, getattr(self, name) in words, f"one of {words}")
+            self._check(name, getattr(self, name) in _words()[name], f"one of {_words()[name]}")
         self._check("width", self.width > 0, "above 0")
         if not 0 < self.final_learning_rate <= self.learning_rate:
             raise ValueError(
@@ -122,6 +124,12 @@ class Protocol:
         return max(scaled, 1) * self.width_multiple
 
 
+@cache
+def _words() -> dict[str, tuple[str, ...]]:
+    """What the fields that are words can be."""
+    return {name: get_args(hint) for name, hint in get_type_hints(Protocol).items()}
+
+
 NO_RESULT = ("name", "final", "max_seconds", "hang_seconds", "crash_retries", "checkpoint_retry")
 """Fields that change no result, only what it is called and whether a child gets one on this machine."""
 
@@ -129,8 +137,8 @@ DATASETS = ("cifar10", "digits")
 FOLDER = "imagefolder:"
 
 _LOWEST = {
-    "epochs": 1, "batch_size": 2, "width_multiple": 1, "validation_images": 0, "crop_padding": 0, "cutout": 0,
-    "added_filters": 0, "split_seed": 0, "hang_seconds": 1, "crash_retries": 0,
+    "epochs": 1, "batch_size": 2, "width_multiple": 1, "channel_multiple": 1, "validation_images": 0,
+    "crop_padding": 0, "cutout": 0, "added_filters": 0, "split_seed": 0, "hang_seconds": 1, "crash_retries": 0,
 }  # fmt: skip
 _LOWEST_IF_SET = {
     "image_size": 1, "train_images": 2, "threads": 1, "max_parameters": 0, "max_flops": 0, "max_seconds": 1,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import nn
@@ -59,7 +58,7 @@ class Trainer:
             momentum=protocol.momentum,
             weight_decay=protocol.weight_decay,
             nesterov=protocol.momentum > 0,
-            fused=self.device.type == "cuda",
+            fused=True,
         )
         self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
         self._deadline = time.monotonic() + (protocol.max_seconds or math.inf)
@@ -195,14 +194,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     words = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "unable to find an engine to execute")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in text for word in words)
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """Fixes torch's CPU threads inside the block; None: one per core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or os.cpu_count() or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

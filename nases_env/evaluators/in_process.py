@@ -13,15 +13,16 @@ from functools import cached_property
 
 import torch
 import torchvision
-from torch import nn
 
 from nases_env.children import build, datasets
+from nases_env.children.cpu import cpu_threads, prepare_memory
+from nases_env.children.macro import MacroChild
+from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import NO_RESULT, Protocol
 from nases_env.children.training import (
     Diverged,
     TimeLimitExceeded,
     Trainer,
-    cpu_threads,
     is_out_of_memory,
     resolve_device,
 )
@@ -55,9 +56,11 @@ class InProcessEvaluator:
         self.protocol = protocol
         self._dataset, self._data_dir = dataset, data_dir
         self.device = resolve_device(device)
+        if self.device == "cpu":
+            prepare_memory()
         self._warned = False
 
-    @property
+    @cached_property
     def data(self) -> datasets.ChildData:
         """The data on the device."""
         return datasets.load(self._dataset, self._data_dir, self.protocol, self.device)
@@ -95,28 +98,32 @@ class InProcessEvaluator:
 
     def measure(self, architecture: Architecture) -> Evaluation:
         """Parameters and FLOPs of a child, and the limit it is over, if any; nothing is trained."""
-        channels, size = self.data.train.images.shape[1], self.data.train.images.shape[-1]
-        model = self._skeleton(architecture)
-        measured = Evaluation(parameters=build.count_parameters(model), flops=build.count_flops(model, channels, size))
+        return self._measure(self._skeleton(architecture))
+
+    def _measure(self, skeleton: MacroChild) -> Evaluation:
+        flops = skeleton.flops(self.data.train.images.shape[-1])
+        measured = Evaluation(parameters=count_parameters(skeleton), flops=flops)
         return dataclasses.replace(measured, failure=self._over_limit(measured))
 
-    def _skeleton(self, architecture: Architecture, checkpointing: bool = False) -> nn.Module:
+    def _skeleton(self, architecture: Architecture, checkpointing: bool = False) -> MacroChild:
         channels = self.data.train.images.shape[1]
         return build.skeleton(architecture, self.protocol, channels, self.data.classes, checkpointing)
 
     def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
-        measured = self.measure(architecture)
-        if measured.failure:
-            return measured
-        self._warn_if_slow(measured.flops)
-        evaluation = self._attempt(architecture, seed, measured, checkpointing=False)
+        evaluation = self._attempt(architecture, seed, checkpointing=False)
         if evaluation.failure == "out_of_memory" and self.protocol.checkpoint_retry:
-            evaluation = self._attempt(architecture, seed, measured, checkpointing=True)
+            evaluation = self._attempt(architecture, seed, checkpointing=True)
         return evaluation
 
-    def _attempt(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
+    def _attempt(self, architecture: Architecture, seed: int, checkpointing: bool) -> Evaluation:
+        measured = Evaluation()
         try:
-            return self._train(architecture, seed, measured, checkpointing)
+            skeleton = self._skeleton(architecture, checkpointing)
+            measured = self._measure(skeleton)
+            if measured.failure:
+                return measured
+            self._warn_if_slow(measured.flops)
+            return self._train(skeleton, seed, measured)
         except Diverged:
             return dataclasses.replace(measured, failure="nan")
         except TimeLimitExceeded:
@@ -127,8 +134,7 @@ class InProcessEvaluator:
         self.close()  # outside the handler, whose traceback would keep the child's tensors alive
         return dataclasses.replace(measured, failure="out_of_memory")
 
-    def _train(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
-        skeleton = self._skeleton(architecture, checkpointing)
+    def _train(self, skeleton: MacroChild, seed: int, measured: Evaluation) -> Evaluation:
         model = build.materialise(skeleton, torch.Generator().manual_seed(seed), self.device)
         validation = self.data.validation
         assert validation is not None

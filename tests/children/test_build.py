@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from benchmarking.baselines import PlainChild
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from nases_env.children import build
+from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import resolve
 from nases_env.search_spaces import Architecture, MacroArchitecture, MacroSpace
 
-PROTOCOL = resolve("v1-search")
+PROTOCOL = resolve({"preset": "v1-search", "channel_multiple": 1})
 
 
 def architecture(rules="paper", changes=(), links=()):
@@ -22,7 +25,7 @@ def architecture(rules="paper", changes=(), links=()):
 
 def flops(found, size, channels=1, classes=10, **protocol):
     skeleton = build.skeleton(found, resolve({"preset": "v1-search", **protocol}), channels, classes)
-    return build.count_flops(skeleton, channels, size)
+    return skeleton.flops(size)
 
 
 def materialised(found, seed=0, protocol=PROTOCOL):
@@ -64,10 +67,16 @@ def test_flops_of_a_published_child_with_a_strided_link_by_hand():
     assert flops(found, 8) == 2 * multiply_adds
 
 
-def test_counting_flops_takes_no_memory_and_leaves_the_skeleton_usable():
-    skeleton = build.skeleton(MacroArchitecture.published(), PROTOCOL, 3, 10)
-    assert build.count_flops(skeleton, 3, 32) == build.count_flops(skeleton, 3, 32) > 1e9
-    assert {parameter.device.type for parameter in skeleton.parameters()} == {"meta"}
+@pytest.mark.parametrize("rules", ["paper", "published"])
+@pytest.mark.parametrize("size", [32, 17])
+def test_flops_of_any_child_are_those_of_torchs_counter(rules, size):
+    space = MacroSpace(rules)
+    protocol = resolve({"preset": "v1-search", "width": 0.1, "added_filters": 20})
+    for row in space.discretise(space.sample(np.random.default_rng(0), 4)):
+        found = space.architecture(row)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            PlainChild(found, protocol, 3, 10).eval()(torch.zeros(1, 3, size, size))
+        assert build.skeleton(found, protocol, 3, 10).flops(size) == counter.get_total_flops()
 
 
 def test_same_architecture_from_two_vectors_has_the_same_size():
@@ -75,7 +84,7 @@ def test_same_architecture_from_two_vectors_has_the_same_size():
     origins = space.sample(np.random.default_rng(0), 1).repeat(2, axis=0)
     origins[1, 2] = 30 - origins[1, 2]  # layer 1's kernel type means nothing
     first, second = (space.architecture(row) for row in space.discretise(origins))
-    sizes = {(build.count_parameters(s), build.count_flops(s, 3, 32)) for s in skeletons(first, second)}
+    sizes = {(count_parameters(s), s.flops(32)) for s in skeletons(first, second)}
     assert len(sizes) == 1
 
 
@@ -85,7 +94,7 @@ def skeletons(*found):
 
 def test_size_of_a_skeleton_is_that_of_the_child():
     found = architecture("published", {4: ("separable", 5, 30)}, [(1, 4), (2, 9)])
-    assert build.count_parameters(materialised(found)) == build.count_parameters(skeletons(found)[0])
+    assert count_parameters(materialised(found)) == count_parameters(skeletons(found)[0])
 
 
 def test_convolutions_start_with_he_initialisation():
@@ -97,10 +106,10 @@ def test_convolutions_start_with_he_initialisation():
     # 250,000 weights: their deviation is known to 0.14 %.
     assert float(large.std()) == pytest.approx((2 / (100 * 25)) ** 0.5, rel=0.01)
     assert float(large.mean()) == pytest.approx(0, abs=0.001)
-    depthwise = model.layers[3][4].weight.detach()
+    depthwise = model.layers[3][3].weight.detach()
     assert depthwise.shape == (300, 1, 7, 7)
     assert float(depthwise.std()) == pytest.approx((2 / 49) ** 0.5, rel=0.03)
-    pointwise = model.layers[3][5].weight.detach()
+    pointwise = model.layers[3][4].weight.detach()
     assert float(pointwise.std()) == pytest.approx((2 / 300) ** 0.5, rel=0.02)
 
 
@@ -137,7 +146,6 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others():
 def test_building_leaves_torchs_global_random_state_alone():
     before = torch.get_rng_state()
     model = materialised(architecture(links=[(1, 3)]))
-    build.count_flops(skeletons(architecture())[0], 3, 32)
     assert torch.equal(torch.get_rng_state(), before)
     # And is not read from it either.
     torch.manual_seed(99)
@@ -147,7 +155,7 @@ def test_building_leaves_torchs_global_random_state_alone():
 
 
 def test_child_is_channels_last_in_memory():
-    weight = materialised(architecture()).layers[1][4].weight
+    weight = materialised(architecture()).layers[1][3].weight
     assert weight.shape == (10, 10, 3, 3)
     assert weight.is_contiguous(memory_format=torch.channels_last)
 

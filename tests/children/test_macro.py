@@ -1,17 +1,20 @@
 """Macro children: the paper's parameter counts, small networks by hand, and that every vector can be trained."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
+from benchmarking.baselines import PlainChild
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from nases_env.children import build
-from nases_env.children.macro import MacroChild
+from nases_env.children.layers import AveragePool2d, Conv2d, PointwiseConv2d
+from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import resolve
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
 
@@ -30,12 +33,12 @@ def architecture(rules, changes=(), links=()):
 
 def count(rules, changes=(), links=(), channels=1, classes=10, **protocol):
     protocol = resolve({"preset": "v1-search", **protocol})
-    return build.count_parameters(build.skeleton(architecture(rules, changes, links), protocol, channels, classes))
+    return count_parameters(build.skeleton(architecture(rules, changes, links), protocol, channels, classes))
 
 
 def child(rules, changes=(), links=(), channels=1, classes=10, **protocol):
-    """An initialised child, its convolutions and layers as they were asked for."""
-    protocol = resolve({"preset": "v1-search", **protocol})
+    """An initialised child, its convolutions and layers as they were asked for, without padding."""
+    protocol = resolve({"preset": "v1-search", "channel_multiple": 1, **protocol})
     skeleton = build.skeleton(architecture(rules, changes, links), protocol, channels, classes)
     return build.materialise(skeleton, torch.Generator().manual_seed(0), "cpu")
 
@@ -58,7 +61,7 @@ def layer_shapes(model, images):
 def test_published_architecture_has_the_papers_number_of_parameters(added_filters, millions):
     protocol = resolve({"preset": "v1-search", "added_filters": added_filters})
     skeleton = build.skeleton(MacroArchitecture.published(), protocol, channels=3, classes=10)
-    assert round(build.count_parameters(skeleton) / 1e6, 3) == millions
+    assert round(count_parameters(skeleton) / 1e6, 3) == millions
 
 
 # --- parameters by hand: (inputs × k² [+ 1]) × filters for a convolution, 2 × filters for a batch norm
@@ -206,7 +209,7 @@ def test_published_pools_leave_one_pixel_one_pixel():
 def test_first_layer_is_a_plain_convolution_and_batch_norm(rules, kind):
     size, filters = 5, 20
     first = child(rules, {1: (kind, size, filters) if rules == "paper" else ("separable", size, filters)}).layers[0]
-    assert [type(module) for module in first] == [nn.Conv2d, nn.BatchNorm2d]
+    assert [type(module) for module in first] == [Conv2d, nn.BatchNorm2d, nn.ReLU][: 3 if rules == "paper" else 2]
     assert first[0].kernel_size == (5, 5)
     assert first[0].groups == 1
     assert first[0].out_channels == 20
@@ -215,10 +218,14 @@ def test_first_layer_is_a_plain_convolution_and_batch_norm(rules, kind):
 
 @pytest.mark.parametrize("rules", RULES)
 def test_later_layers_are_relu_convolution_batch_norm(rules):
+    # Under paper rules the first ReLU is done where the layer's input was made, at the end of the layer before it.
     model = child(rules, {3: ("separable", 5, 10)})
-    assert [type(module) for module in model.layers[1]] == [nn.ReLU, nn.Conv2d, nn.BatchNorm2d] * 2
-    once = [nn.ReLU, nn.Conv2d, nn.Conv2d, nn.BatchNorm2d]
-    assert [type(module) for module in model.layers[2]] == [nn.ReLU, nn.Conv2d, nn.BatchNorm2d] + once * 2
+    own = 1 if rules == "paper" else 0
+    convolution = [nn.ReLU, PointwiseConv2d, nn.BatchNorm2d, nn.ReLU, Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert [type(module) for module in model.layers[1]] == convolution[own : 6 + own]
+    separable = [nn.ReLU, Conv2d, PointwiseConv2d, nn.BatchNorm2d]
+    twice = [*convolution[:3], *separable, *separable, nn.ReLU]
+    assert [type(module) for module in model.layers[2]] == twice[own : 11 + own]
     convolutions = [module for module in model.layers[2] if isinstance(module, nn.Conv2d)]
     assert [(c.kernel_size[0], c.groups) for c in convolutions] == [(1, 1), (5, 10), (1, 1), (5, 10), (1, 1)]
 
@@ -231,9 +238,10 @@ def test_convolutions_have_biases_under_published_rules_only(rules):
 
 def silence(layer):
     """Make a layer's last batch norm put out −1 everywhere."""
+    last = [module for module in layer if isinstance(module, nn.BatchNorm2d)][-1]
     with torch.no_grad():
-        layer[-1].weight.zero_()
-        layer[-1].bias.fill_(-1.0)
+        last.weight.zero_()
+        last.bias.fill_(-1.0)
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -277,7 +285,8 @@ def test_a_linked_output_is_reduced_together_with_the_layers_own(late):
 
 def test_average_pool_leaves_its_padding_out():
     model = child("paper", {2: ("average_pool", 7, 10)})
-    pooled = model.layers[1][-1](torch.ones(1, 10, 4, 4))
+    (pool,) = (module for module in model.layers[1] if isinstance(module, AveragePool2d))
+    pooled = pool(torch.ones(1, 10, 4, 4))
     assert torch.equal(pooled, torch.ones(1, 10, 4, 4))
 
 
@@ -304,14 +313,41 @@ def test_every_vector_builds_a_child_with_finite_gradients_everywhere(rules, cha
     assert model.classifier.weight.grad.abs().sum() > 0
 
 
+def losses(model, steps=10):
+    """Of SGD on one batch, in double precision; the model starts as it is."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(8, 3, 16, 16, generator=generator, dtype=torch.float64)
+    images = images.contiguous(memory_format=torch.channels_last)
+    model.double().train()
+    optimiser = torch.optim.SGD(model.parameters(), 0.05, 0.9, weight_decay=1e-4, nesterov=True)
+    found = []
+    for _ in range(steps):
+        loss = nn.functional.cross_entropy(model(images), torch.arange(8))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(loss.item())
+    return found
+
+
 @pytest.mark.parametrize("rules", RULES)
-def test_vectors_at_the_corners_build_at_full_width_on_the_meta_device(rules):
+@pytest.mark.parametrize("child_number", range(4))
+def test_a_child_is_appendix_a_written_down_plainly_padded_or_not(rules, child_number):
     space = MacroSpace(rules)
-    for value in (0.0, 30.0):
-        found = space.architecture(space.discretise(np.full((1, 60), value))[0])
-        with torch.device("meta"):
-            logits = MacroChild(found, PROTOCOL, 3, 10)(torch.empty(2, 3, 32, 32))
-        assert logits.shape == (2, 10)
+    found = space.architecture(space.discretise(space.sample(np.random.default_rng(0), 4))[child_number])
+    protocol = resolve({"preset": "v1-search", "width": 0.04, "added_filters": 60})
+    start = {}
+    for multiple in (1, 8):
+        skeleton = build.skeleton(found, dataclasses.replace(protocol, channel_multiple=multiple), 3, 10)
+        start[multiple] = build.materialise(skeleton, torch.Generator().manual_seed(1), "cpu")
+    plain = PlainChild(found, protocol, 3, 10)
+    assert count_parameters(start[8]) == sum(parameter.numel() for parameter in plain.parameters())
+    values = start[1].state_dict().values()  # in the same order; names differ
+    plain.load_state_dict(dict(zip(plain.state_dict(), values, strict=True)))
+    expected = losses(plain)
+    assert expected[-1] < expected[0]
+    for multiple, model in start.items():
+        np.testing.assert_allclose(losses(model), expected, rtol=1e-6, err_msg=f"channel_multiple={multiple}")
 
 
 def test_a_link_over_pools_is_a_strided_convolution():

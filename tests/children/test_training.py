@@ -1,7 +1,6 @@
 """The hot loop: learning rates, accuracy, resuming to the bit, learning, and divergence."""
 
 import json
-import os
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 from nases_env.children import build, datasets
 from nases_env.children.datasets import Tensors
 from nases_env.children.protocol import resolve
-from nases_env.children.training import EVALUATION_BATCH, Diverged, Trainer, cpu_threads
+from nases_env.children.training import EVALUATION_BATCH, Diverged, Trainer
 from nases_env.search_spaces import MacroArchitecture
 
 SMALL = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 2, "batch_size": 20, "width": 0.03}
@@ -176,7 +175,7 @@ def test_optimiser_is_the_papers():
     assert isinstance(subject._optimiser, torch.optim.SGD)
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 1e-4)
     # Weight decay is on all parameters, batch norm's and biases included.
-    assert sum(p.numel() for p in group["params"]) == build.count_parameters(subject.model)
+    assert sum(p.numel() for p in group["params"]) == sum(p.numel() for p in subject.model.parameters())
 
 
 def test_one_step_by_hand():
@@ -308,11 +307,11 @@ def test_accuracy_of_an_image_does_not_depend_on_its_batch():
 # --- learning
 
 
-@pytest.mark.parametrize(("rules", "share"), [("paper", 0.3), ("published", 0.8)])
-def test_a_tiny_child_overfits(rules, share):
-    subject = trainer(rules=rules, epochs=20, batch_size=8, crop_padding=0)
-    losses = [subject.train_epoch()[0] for _ in range(20)]
-    assert losses[-1] < share * losses[0]
+@pytest.mark.parametrize(("rules", "epochs"), [("paper", 20), ("published", 40)])
+def test_a_tiny_child_overfits(rules, epochs):
+    subject = trainer(rules=rules, epochs=epochs, batch_size=8, crop_padding=0)
+    losses = [subject.train_epoch()[0] for _ in range(epochs)]
+    assert losses[-1] < 0.6 * losses[0]
     assert subject.accuracy(subject.data) > 0.4  # chance is 0.1
 
 
@@ -344,21 +343,6 @@ def test_a_last_step_that_ruins_the_weights_is_a_divergence_once_they_are_measur
 
 
 # --- threads
-
-
-@pytest.mark.parametrize("error", [None, KeyError])
-def test_threads_are_fixed_inside_the_block_and_restored_behind_it(error):
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        with pytest.raises(KeyError), cpu_threads(2):
-            assert torch.get_num_threads() == 2
-            raise KeyError
-        with cpu_threads(None):
-            assert torch.get_num_threads() == os.cpu_count()
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_a_cutout_as_large_as_the_image_is_refused():

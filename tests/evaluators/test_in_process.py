@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nases_env.children import build, datasets, training
+from nases_env.children import build, datasets, padding, training
 from nases_env.children.datasets import ChildData, Tensors
 from nases_env.children.protocol import resolve
 from nases_env.children.training import Trainer
@@ -65,8 +65,8 @@ def test_evaluation_holds_accuracies_sizes_and_epochs(evaluation):
 
 def test_sizes_are_those_of_the_child_as_it_was_built(evaluation):
     skeleton = build.skeleton(CHILD, resolve(TINY), 1, 10)
-    assert evaluation.parameters == build.count_parameters(skeleton)
-    assert evaluation.flops == build.count_flops(skeleton, 1, 8)
+    assert evaluation.parameters == padding.count_parameters(skeleton)
+    assert evaluation.flops == skeleton.flops(8)
 
 
 def test_evaluation_is_json(evaluation):
@@ -105,16 +105,14 @@ def test_architectures_are_evaluated_in_order(evaluation):
     found = list(evaluator().evaluate(ARCHITECTURES, [0, 1, 2]))
     assert [index for index, _ in found] == [0, 1, 2]
     skeletons = [build.skeleton(architecture, resolve(TINY), 1, 10) for architecture in ARCHITECTURES]
-    assert [e.parameters for _, e in found] == [build.count_parameters(skeleton) for skeleton in skeletons]
+    assert [e.parameters for _, e in found] == [padding.count_parameters(skeleton) for skeleton in skeletons]
     assert result(found[0][1]) == result(evaluation)
 
 
 def test_children_are_trained_one_at_a_time_as_they_are_asked_for(monkeypatch):
     trained = []
     subject = evaluator()
-    monkeypatch.setattr(
-        subject, "_train", lambda child, seed, measured, checkpointing: trained.append(seed) or measured
-    )
+    monkeypatch.setattr(subject, "_train", lambda child, seed, measured: trained.append(seed) or measured)
     evaluations = subject.evaluate(ARCHITECTURES, [5, 6, 7])
     assert trained == []
     next(evaluations)
@@ -198,11 +196,11 @@ def test_out_of_memory_is_tried_once_more_with_checkpointing(evaluation, monkeyp
     tried = []
     train = InProcessEvaluator._train
 
-    def scarce(self, child, seed, measured, checkpointing):
-        tried.append(checkpointing)
-        if not checkpointing:
+    def scarce(self, child, seed, measured):
+        tried.append(child.checkpointing)
+        if not child.checkpointing:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return train(self, child, seed, measured, checkpointing)
+        return train(self, child, seed, measured)
 
     monkeypatch.setattr(InProcessEvaluator, "_train", scarce)
     found = evaluate(evaluator())
@@ -302,7 +300,7 @@ def untrained(monkeypatch):
     images = Tensors(torch.empty((45_000, 3, 32, 32), device="meta"), torch.empty(45_000, device="meta"))
     data = ChildData(images, images, np.zeros(3), np.ones(3), classes=10, digest="none")
     monkeypatch.setattr(datasets, "load", lambda *_: data)
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, child, seed, measured, checkpointing: measured)
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, child, seed, measured: measured)
 
 
 def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):

@@ -14,20 +14,20 @@ def _command(script, *arguments):
     return [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
 
 
-@pytest.fixture
+def _run(script, *arguments, **environment):
+    return subprocess.run(
+        _command(script, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )
+
+
+@pytest.fixture(scope="session")
 def run():
     """Run a script to its end."""
-
-    def run(script, *arguments, **environment):
-        return subprocess.run(
-            _command(script, *arguments),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        )
-
-    return run
+    return _run
 
 
 @pytest.fixture

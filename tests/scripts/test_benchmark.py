@@ -1,27 +1,82 @@
 import json
 
 import numpy as np
+import pytest
+
+DECODER_ROWS = ["load and decode one action", "decode one action", "decode 10,000 actions", "encode 10,000 vectors"]
+STEP_ROWS = ["env.step without the child", "env.step without the child with a journal"]
+TINY = ["train_images=64", "validation_images=32", "epochs=1"]
 
 
-def test_it_times_decoders_and_writes_the_rows(run, tmp_path):
-    file = tmp_path / "folder" / "rows.json"
-    done = run("benchmark.py", "--decoders", "random", "identity", "--repeats", 2, "--json", file)
+@pytest.fixture(scope="module")
+def benchmark(run, tmp_path_factory):
+    """Rows of decoders, two random children on every rung, and worker processes."""
+    file = tmp_path_factory.mktemp("benchmark") / "folder" / "rows.json"
+    arguments = ["--decoders", "random", "identity", "--children", 2, "--workers", 2, "--repeats", 2]
+    done = run("benchmark.py", *arguments, "--overrides", *TINY, "--json", file)
     assert done.returncode == 0, done.stderr
-    written = json.loads(file.read_text())
-    rows = written["rows"]
+    return done.stdout, json.loads(file.read_text())
+
+
+def test_every_row_is_in_the_table_and_in_the_file(benchmark):
+    output, written = benchmark
     assert written["machine"]["cores"] >= 1 and written["numpy"] == np.__version__
-    names = ["load and decode one action", "decode one action", "decode 10,000 actions", "encode 10,000 vectors"]
-    assert [row["name"] for row in rows] == [
-        f"{decoder}: {name}" for decoder in ("random", "identity") for name in names
-    ]
-    for row in rows:
+    names = [f"{row['name']}, {row['rung']}" if row["rung"] else row["name"] for row in written["rows"]]
+    decoders = [f"{decoder}: {name}" for decoder in ("random", "identity") for name in DECODER_ROWS]
+    children = [f"{name}, {rung}" for name in ("random 0", "random 1", "all 2") for rung in ("b0", "b1", "ours")]
+    workers = ["6 children in 1 worker processes", "6 children in 2 worker processes"]
+    assert names == [*decoders, *STEP_ROWS, *children, *workers]
+    for name, row in zip(names, written["rows"], strict=True):
         low, high = row["spread"]
         assert 0 < low <= row["seconds"] <= high
-        assert row["name"] in done.stdout
-    seconds = {row["name"]: row["seconds"] for row in rows}
+        assert name in output
+    seconds = dict(zip(names, (row["seconds"] for row in written["rows"]), strict=True))
     assert seconds["random: decode 10,000 actions"] > seconds["random: decode one action"]
 
 
-def test_an_unknown_decoder_says_which_there_are(run):
-    done = run("benchmark.py", "--decoders", "vae")
-    assert done.returncode == 2 and "'autoencoder-paper'" in done.stderr
+def test_children_are_compared_with_the_baselines(benchmark):
+    rows = {(row["name"], row["rung"]): row for row in benchmark[1]["rows"] if row["rung"]}
+    for (name, _), row in rows.items():
+        for rung in ("b0", "b1"):
+            assert row[f"ratio_{rung}"] == pytest.approx(rows[name, rung]["seconds"] / row["seconds"])
+        assert row["protocol"] == "digits" and row["device"] == "cpu"
+        assert row["images_per_second"] > 0 and row["memory"] > 10
+        assert 0 < row["ceiling"] < 1 and 0 < row["tflops"] < 10
+    child = rows["random 0", "ours"]
+    assert child["images_per_second"] == pytest.approx(64 / child["seconds"])
+    assert sum(child["phases"].values()) == pytest.approx(child["seconds"])
+    assert child["phases"].keys() == {"train", "evaluate", "build"}
+    both = sum(rows[f"random {i}", "ours"]["seconds"] for i in range(2))
+    assert rows["all 2", "ours"]["seconds"] == pytest.approx(both)
+
+
+def test_workers_are_compared_with_one(benchmark):
+    one, two = benchmark[1]["rows"][-2:]
+    assert one["ratio_one_worker"] is None
+    assert two["ratio_one_worker"] == pytest.approx(one["seconds"] / two["seconds"])
+
+
+def test_published_and_pure_children_can_be_timed(run, tmp_path):
+    arguments = ["--decoders", "--children", 0, "--published", "--pure", "--rungs", "ours", "--repeats", 1]
+    done = run("benchmark.py", *arguments, "--overrides", *TINY, "width=0.03", "--json", tmp_path / "rows.json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    pure = [f"{name} × 15" for name in ("conv3", "conv5", "conv7", "sep5", "max7", "avg7")]
+    assert [row["name"] for row in rows if row["rung"]] == ["published", *pure, "all 7"]
+    assert {row["ratio_b0"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--decoders", "vae"], "'autoencoder-paper'"),
+        (["--protocol", "mnist"], "'digits'|digits"),
+        (["--repeats", 0], "--repeats 0"),
+        (["--children", -1], "--children -1"),
+    ],
+)
+def test_what_cannot_be_timed_is_said(run, arguments, words):
+    done = run("benchmark.py", *arguments)
+    assert done.returncode == 2
+    assert any(word in done.stderr for word in words.split("|"))
+    assert "Traceback" not in done.stderr

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nases_env.children import build, datasets
+from nases_env.children import build, datasets, padding
 from nases_env.children.protocol import resolve
 from nases_env.search_spaces import MacroArchitecture
 from tests.scripts.conftest import TINY
@@ -82,7 +82,7 @@ def test_more_filters_and_cutout_reach_the_child(search, run, tmp_path):
     metrics = _metrics(tmp_path / "wide")
     assert (metrics["protocol"]["added_filters"], metrics["protocol"]["cutout"]) == (100, 4)
     best = MacroArchitecture.from_json((search / "best.json").read_text())
-    plain = build.count_parameters(build.skeleton(best, resolve("digits-final"), 1, 10))
+    plain = padding.count_parameters(build.skeleton(best, resolve("digits-final"), 1, 10))
     assert metrics["parameters"] > plain
 
 

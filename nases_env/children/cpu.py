@@ -1,0 +1,43 @@
+"""What a CPU process that trains children needs: threads, memory that it keeps, a bounded cache of kernels."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+
+KERNELS = 128
+"""oneDNN keeps so many compiled for next time. With its own 1,024, memory grows with every new shape of a search."""
+LARGEST_KEPT = 32 << 20
+"""Bytes; glibc accepts no more."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Fixes torch's CPU threads inside the block; None: one per core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or os.cpu_count() or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def prepare_memory() -> None:
+    """Make this process's memory fit for training: no page is fetched anew every step, no cache grows for ever.
+
+    glibc gives a freed activation back to the kernel, which clears the page before the next step gets it again; here
+    it stays. Does nothing to other C libraries. The bound on kernels has an effect before torch's first convolution
+    only, and none where `ONEDNN_PRIMITIVE_CACHE_CAPACITY` is set.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

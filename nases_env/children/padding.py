@@ -1,0 +1,132 @@
+"""Channels padded in memory to a multiple of 8 or so, which vector and matrix units like.
+
+The padding is zero and stays zero: a padded filter puts out zeros, which batch normalisation (with γ = β = 0) and
+pooling keep; whoever reads them has zero weights there, so no gradient comes back; and weight decay of zero is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels of a tensor put together from pieces, each of them padded.
+
+    Args:
+        pieces: Real channels of each piece.
+        multiple: What each piece is padded to a multiple of.
+    """
+
+    pieces: tuple[int, ...]
+    multiple: int
+
+    @property
+    def real(self) -> int:
+        """Channels without padding."""
+        return sum(self.pieces)
+
+    @property
+    def stored(self) -> int:
+        """Channels in memory."""
+        return sum(map(self._padded, self.pieces))
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """Where in memory the real channels are, int64 (real,)."""
+        starts = [sum(map(self._padded, self.pieces[:i])) for i in range(len(self.pieces))]
+        return torch.cat(
+            [torch.arange(start, start + piece, device="cpu") for start, piece in zip(starts, self.pieces, strict=True)]
+        )
+
+    def __add__(self, other: Channels) -> Channels:
+        return Channels(self.pieces + other.pieces, self.multiple)
+
+    def _padded(self, piece: int) -> int:
+        return -(-piece // self.multiple) * self.multiple
+
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def mark(module: AnyModule, *channels: Channels | None) -> AnyModule:
+    """Note which entries of a module's tensors are real.
+
+    Args:
+        module: A convolution, a linear layer or a batch normalisation.
+        channels: Of the tensors' first dimension (outputs) and second (inputs); None or nothing: all are real.
+    """
+    module._channels = tuple(c if c and c.stored > c.real else None for c in channels)  # type: ignore[assignment]
+    return module
+
+
+def real_shape(module: nn.Module, name: str) -> tuple[int, ...]:
+    """Shape of one of a module's own tensors without padding."""
+    tensor = getattr(module, name)
+    channels = _channels(module)[: tensor.dim()]
+    padded = [size if c is None else c.real for size, c in zip(tensor.shape, channels, strict=False)]
+    return (*padded, *tensor.shape[len(channels) :])
+
+
+def real(module: nn.Module, name: str) -> torch.Tensor:
+    """One of a module's own tensors without padding; the tensor itself where nothing is padded."""
+    tensor = getattr(module, name)
+    for dimension, channels in enumerate(_channels(module)[: tensor.dim()]):
+        if channels is not None:
+            tensor = tensor.index_select(dimension, channels.positions.to(tensor.device))
+    return tensor
+
+
+@torch.no_grad()
+def fill(module: nn.Module, name: str, values: torch.Tensor) -> None:
+    """Set one of a module's own tensors to values without padding, and its padding to zero."""
+    tensor = getattr(module, name)
+    channels = _channels(module)[: tensor.dim()]
+    if not any(channels):
+        tensor.copy_(values)
+        return
+    positions = [
+        torch.arange(size, device="cpu") if c is None else c.positions
+        for size, c in zip(tensor.shape, channels, strict=False)
+    ]
+    tensor.zero_()
+    tensor[torch.meshgrid(*[p.to(tensor.device) for p in positions], indexing="ij")] = values.to(tensor.device)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable parameters, padding left out."""
+    return sum(
+        torch.Size(real_shape(module, name)).numel()
+        for module in model.modules()
+        for name, _ in module.named_parameters(recurse=False)
+    )
+
+
+def state_dict(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A model's `state_dict` without padding."""
+    return {f"{prefix}{name}": real(module, name).detach() for prefix, module, name in _tensors(model)}
+
+
+def load_state_dict(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Fill a model with what `state_dict` returned, whatever padding the other model had.
+
+    Raises:
+        KeyError: If a tensor is missing.
+    """
+    for prefix, module, name in _tensors(model):
+        fill(module, name, state[f"{prefix}{name}"])
+
+
+def _channels(module: nn.Module) -> tuple[Channels | None, ...]:
+    return getattr(module, "_channels", ())
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    for path, module in model.named_modules():
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        yield from ((f"{path}." if path else "", module, name) for name, _ in own)

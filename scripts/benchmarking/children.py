@@ -1,0 +1,224 @@
+"""Trains the same children on every rung, each rung in a process of its own, in turns.
+
+`b0` and `b1` are the baselines, `ours` is the package. On a CPU a rung has as many cores as the protocol has threads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+from unittest import mock
+
+import torch
+from benchmarking.baselines import Baseline
+from benchmarking.timing import Row, timed
+from tqdm import tqdm
+
+from nases_env.children import datasets
+from nases_env.children.protocol import Protocol
+from nases_env.children.training import Trainer
+from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.worker_pool import WorkerPoolEvaluator
+from nases_env.search_spaces import MacroArchitecture
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train how.
+
+    Args:
+        children: By name.
+        rungs: Some of b0, b1 and ours.
+        dataset: See NASESEnv.
+        data_dir: See NASESEnv.
+        protocol: How children are trained.
+        device: A torch device.
+        loader_workers: Processes of the baselines' DataLoaders.
+        repeats: Timed runs of each child on each rung.
+    """
+
+    children: dict[str, MacroArchitecture]
+    rungs: tuple[str, ...]
+    dataset: str
+    data_dir: str
+    protocol: Protocol
+    device: str
+    loader_workers: int
+    repeats: int
+
+    @property
+    def cuda(self) -> bool:
+        """Whether the device is a GPU of NVIDIA's."""
+        return self.device.startswith("cuda")
+
+
+Run = tuple[float, dict[str, float], float]
+"""Seconds, seconds of phases, memory in MB."""
+
+_trainer: Callable[[MacroArchitecture], object]
+"""A rung's process has one."""
+
+
+def training(job: Job) -> list[Row]:
+    """Every child on every rung, in turns; then all of them together."""
+    runs: dict[tuple[str, str], list[Run]] = {}
+    with ExitStack() as stack:
+        spawn = get_context("spawn")
+        pools = {rung: stack.enter_context(ProcessPoolExecutor(1, spawn, _start, (rung, job))) for rung in job.rungs}
+        ceiling = pools[job.rungs[0]].submit(_matmul_tflops, job).result()
+        for pool in pools.values():  # not counted: a process's first child is slower
+            pool.submit(_train, next(iter(job.children.values())), job).result()
+        turns = [(name, rung) for name in job.children for _ in range(job.repeats) for rung in job.rungs]
+        for name, rung in tqdm(turns, desc="children", leave=False, disable=None):
+            run = pools[rung].submit(_train, job.children[name], job).result()
+            runs.setdefault((name, rung), []).append(run)
+    rows = [_row(job, name, rung, runs[name, rung], ceiling) for name in job.children for rung in job.rungs]
+    return _with_ratios([*rows, *(_together([row for row in rows if row.rung == rung]) for rung in job.rungs)])
+
+
+def in_workers(job: Job, workers: int) -> list[Row]:
+    """All children, three times each, in one worker process and in several."""
+    children = [*job.children.values()] * 3
+    rows: list[Row] = []
+    for count in (1, workers):
+        evaluator = WorkerPoolEvaluator(job.dataset, job.data_dir, job.protocol, job.device, count)
+
+        def run(evaluator: WorkerPoolEvaluator = evaluator) -> None:
+            for _ in evaluator.evaluate(children, range(len(children))):
+                pass
+
+        row = timed(f"{len(children)} children in {count} worker processes", run, job.repeats)
+        evaluator.close()
+        ratio = rows[0].seconds / row.seconds if rows else None
+        rows.append(dataclasses.replace(row, protocol=job.protocol.name, device=job.device, ratio_one_worker=ratio))
+    return rows
+
+
+# --- in a rung's process
+
+
+def _start(rung: str, job: Job) -> None:
+    """Make the trainer of this process, on as many cores as the protocol has threads."""
+    global _trainer
+    if threads := None if job.cuda else job.protocol.threads:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        torch.set_num_threads(threads)
+    if rung == "ours":
+        evaluator = InProcessEvaluator(job.dataset, job.data_dir, job.protocol, job.device)
+        _trainer = lambda architecture: next(evaluator.evaluate([architecture], [0]))  # noqa: E731
+        return
+    data = datasets.load(job.dataset, job.data_dir, job.protocol, job.device)
+    images = datasets.read(job.dataset, job.data_dir, "train", job.protocol.image_size)
+    parts = datasets.split(images, job.protocol)
+    _trainer = Baseline(rung == "b1", *parts, data, job.protocol, job.device, job.loader_workers)
+
+
+def _train(architecture: MacroArchitecture, job: Job) -> Run:
+    """Train a child in this process."""
+    if job.cuda:
+        torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    with warnings.catch_warnings(action="ignore"), _phase_clock() as phases:
+        _trainer(architecture)
+    seconds = time.perf_counter() - start
+    phases["build"] = seconds - sum(phases.values())
+    peak = torch.cuda.max_memory_reserved() if job.cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return seconds, phases, peak / 1e6
+
+
+@contextmanager
+def _phase_clock() -> Iterator[dict[str, float]]:
+    """Seconds that the package's trainer spends in training and in evaluating while inside."""
+    phases = {"train": 0.0, "evaluate": 0.0}
+
+    def clocked(phase: str, method: Callable) -> Callable:
+        def run(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            found = method(*arguments)
+            phases[phase] += time.perf_counter() - start
+            return found
+
+        return run
+
+    with ExitStack() as patches:
+        for phase, name in (("train", "train_epoch"), ("evaluate", "accuracy")):
+            patches.enter_context(mock.patch.object(Trainer, name, clocked(phase, getattr(Trainer, name))))
+        yield phases
+
+
+def _matmul_tflops(job: Job) -> float:
+    """What a large matrix product reaches here: bfloat16 on CUDA, else float32."""
+    size, kind = (8192, torch.bfloat16) if job.cuda else (2048, torch.float32)
+    left, right = (torch.randn(size, size, device=job.device, dtype=kind) for _ in range(2))
+
+    def multiply() -> None:
+        torch.matmul(left, right)
+        if job.cuda:
+            torch.cuda.synchronize()
+
+    return 2 * size**3 / timed("", multiply, 7).spread[0] / 1e12
+
+
+# --- rows
+
+
+def _row(job: Job, name: str, rung: str, runs: list[Run], ceiling: float) -> Row:
+    seconds, phases, memory = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
+    here = InProcessEvaluator(job.dataset, job.data_dir, job.protocol, "cpu")
+    train, validation = here.data.train, here.data.validation
+    assert validation is not None
+    images = len(train) * job.protocol.epochs
+    evaluated = len(validation) * (job.protocol.epochs + 1)  # the last is ACC_tr's
+    tflops = here.measure(job.children[name]).flops * (3 * images + evaluated) / seconds / 1e12
+    return Row(
+        name=name,
+        seconds=seconds,
+        spread=(min(runs)[0], max(runs)[0]),
+        rung=rung,
+        protocol=job.protocol.name,
+        device=torch.cuda.get_device_name() if job.cuda else job.device,
+        images_per_second=images / seconds,
+        tflops=tflops,
+        ceiling=tflops / ceiling,
+        phases=phases if rung == "ours" else {},
+        memory=memory,
+    )
+
+
+def _together(rows: list[Row]) -> Row:
+    """All children of a rung one after the other."""
+    seconds = sum(row.seconds for row in rows)
+
+    def mean(field: str) -> float:
+        return sum(getattr(row, field) * row.seconds for row in rows) / seconds
+
+    return dataclasses.replace(
+        rows[-1],
+        name=f"all {len(rows)}",
+        seconds=seconds,
+        spread=(sum(row.spread[0] for row in rows), sum(row.spread[1] for row in rows)),
+        images_per_second=mean("images_per_second"),
+        tflops=mean("tflops"),
+        ceiling=mean("ceiling"),
+        phases={name: sum(row.phases[name] for row in rows) for name in rows[0].phases},
+    )
+
+
+def _with_ratios(rows: list[Row]) -> list[Row]:
+    """The rows, compared with the same child's on b0 and b1."""
+    seconds = {(row.name, row.rung): row.seconds for row in rows}
+
+    def ratio(row: Row, rung: str) -> float | None:
+        return seconds[row.name, rung] / row.seconds if (row.name, rung) in seconds else None
+
+    return [dataclasses.replace(row, ratio_b0=ratio(row, "b0"), ratio_b1=ratio(row, "b1")) for row in rows]

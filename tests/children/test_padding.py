@@ -1,0 +1,103 @@
+"""Channels padded with zeros: where the real ones are, that the rest stays zero, and that nobody sees it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nases_env.children import build, padding
+from nases_env.children.datasets import Tensors
+from nases_env.children.padding import Channels, mark
+from nases_env.children.protocol import resolve
+from nases_env.children.training import Trainer
+from nases_env.search_spaces import MacroSpace
+
+
+def test_every_piece_is_padded_by_itself():
+    channels = Channels((3,), 4) + Channels((4, 5), 4)
+    assert (channels.real, channels.stored) == (12, 16)
+    assert channels.positions.tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+
+
+def test_real_tensors_are_what_was_filled_in_and_the_rest_is_zero():
+    convolution = mark(nn.Conv2d(8, 4, 3), Channels((3,), 4), Channels((3, 2), 4))
+    values = torch.arange(3.0 * 5 * 9).reshape(3, 5, 3, 3) + 1
+    padding.fill(convolution, "weight", values)
+    assert padding.real_shape(convolution, "weight") == (3, 5, 3, 3)
+    assert padding.real_shape(convolution, "bias") == (3,)
+    assert torch.equal(padding.real(convolution, "weight"), values)
+    assert convolution.weight.count_nonzero() == values.numel()
+    assert torch.equal(convolution.weight[2, 4], values[2, 3])  # the second piece starts at 4
+
+
+def test_without_padding_a_tensor_is_itself():
+    linear = mark(nn.Linear(8, 3), None, Channels((8,), 8))
+    assert padding.real(linear, "weight") is linear.weight
+    assert padding.real_shape(linear, "weight") == (3, 8)
+
+
+def test_only_real_parameters_are_counted():
+    # Convolution 2·3·9 + 3, batch norm 2·3, classifier 3·10 + 10.
+    three = Channels((3,), 8)
+    model = nn.Sequential(
+        mark(nn.Conv2d(2, 8, 3), three), mark(nn.BatchNorm2d(8), three), mark(nn.Linear(8, 10), None, three)
+    )
+    assert padding.count_parameters(model) == 54 + 3 + 6 + 40
+
+
+@pytest.fixture(params=["paper", "published"])
+def trained(request):
+    """A padded child after an epoch, and the architecture's builder for other paddings."""
+    space = MacroSpace(request.param)
+    architecture = space.architecture(space.discretise(space.sample(np.random.default_rng(5), 1))[0])
+
+    def make(multiple):
+        protocol = resolve({"preset": "v1-search", "width": 0.03, "epochs": 1, "batch_size": 16,
+                            "channel_multiple": multiple})  # fmt: skip
+        skeleton = build.skeleton(architecture, protocol, 3, 4)
+        return build.materialise(skeleton, torch.Generator().manual_seed(0), "cpu"), protocol
+
+    model, protocol = make(8)
+    images = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    Trainer(model, Tensors(images, torch.arange(64) % 4), protocol, 0).train_epoch()
+    return model, make
+
+
+def test_padding_is_exactly_zero_after_training(trained):
+    model, _ = trained
+    padded = 0
+    for module in model.modules():
+        for name, tensor in module.named_parameters(recurse=False):
+            if padding.real_shape(module, name) != tuple(tensor.shape):
+                padded += 1
+                before = tensor.detach().clone()
+                padding.fill(module, name, padding.real(module, name).detach().clone())
+                assert torch.equal(tensor, before)
+    assert padded > 30
+
+
+def test_weights_move_between_paddings(trained):
+    model, make = trained
+    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    images = images.contiguous(memory_format=torch.channels_last)
+    plain, _ = make(1)
+    state = padding.state_dict(model)
+    assert {name: tensor.shape for name, tensor in state.items()} == {
+        name: tensor.shape for name, tensor in plain.state_dict().items()
+    }
+    padding.load_state_dict(plain, state)
+    with torch.no_grad():
+        torch.testing.assert_close(plain.eval()(images), model.eval()(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_child_starts_from_the_same_weights_whatever_its_padding(trained):
+    _, make = trained
+    states = [padding.state_dict(make(multiple)[0]) for multiple in (1, 8)]
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+def test_a_missing_tensor_is_named(trained):
+    model, _ = trained
+    with pytest.raises(KeyError, match="layers.0.0.weight"):
+        padding.load_state_dict(model, {})
