@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Transition:
-    """K steps, one in each of K searches."""
+    """K steps: of K searches, or of one that chooses K children at once."""
 
     observations: np.ndarray
     """Origin vectors before, (K, m)."""
@@ -44,8 +44,8 @@ class Agent(ABC):
         self.seed = seed
         self._decoder = env.get_wrapper_attr("decoder")
         self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-        self.source = ""
-        """What the last action came from, for the record."""
+        self.sources: list[str] = []
+        """What each of the last actions came from, for the record."""
 
     def start_from(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n) that decode near known origin vectors (K, m): where a search starts from."""
@@ -63,22 +63,31 @@ class Agent(ABC):
         """What was learned, to carry elsewhere; resuming a search needs none of it."""
         return {}
 
-    def run(self, env: Recorder, children: int, start: Architecture | None = None) -> None:
-        """Search: build so many children, one after the other.
+    def run(self, env: Recorder, children: int, start: Architecture | None = None, batch: int = 1) -> None:
+        """Search: build so many children.
 
         Args:
             env: The recorded environment.
             children: The budget.
             start: A known network: the first state, and the first child is what its encoding decodes to.
+            batch: Children that are chosen before any of them is known; workers train them at once.
         """
         observation, _ = env.reset(seed=self.seed, options={} if start is None else {"architecture": start})
-        for child in range(children):
-            if child == 0 and start is not None:
-                actions, env.source = self.start_from(observation[None]), "start"
-            else:
-                actions = self.act(observation[None])
-                env.source = self.source
-            next_observation, reward, _, _, _ = env.step(actions[0])
-            transition = Transition(observation[None], actions, np.array([reward]), next_observation[None])
-            env.log(self.learn(transition))
-            observation = next_observation
+        if start is not None:
+            self.sources = ["start"]
+            observation = self._build(env, observation[None], self.start_from(observation[None]))
+        while env.steps < children:
+            observations = np.repeat(observation[None], min(batch, children - env.steps), axis=0)
+            observation = self._build(env, observations, self.act(observations))
+
+    def _build(self, env: Recorder, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Build the children of actions (K, n), learn from them; the last one's origin vector (m,)."""
+        if len(actions) > 1:
+            env.get_wrapper_attr("prefetch")(actions)
+        built = []
+        for action, env.source in zip(actions, self.sources, strict=True):
+            next_observation, reward, _, _, _ = env.step(action)
+            built.append((next_observation, reward))
+        next_observations, rewards = (np.array(values) for values in zip(*built, strict=True))
+        env.log(self.learn(Transition(observations, actions, rewards, next_observations)))
+        return next_observations[-1]

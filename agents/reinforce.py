@@ -64,17 +64,21 @@ class Reinforce(Agent):
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
-        if len(self.pool) < self.settings.warmup:
-            self.source = "warmup"
-        elif self.rng.random() < self.settings.epsilon:
-            self.source = "epsilon"
-        else:
-            self.source = "controller"
-        if self.source == "controller":
-            self._embeddings = self.controller.sample(observations, self.rng)
-        else:
-            self._embeddings = self.controller.random(len(observations), self.rng)
+        self.sources = [self._source(len(self.pool) + i) for i in range(len(observations))]
+        self._embeddings = np.concatenate(
+            [self._draw(*pair) for pair in zip(self.sources, observations[:, None], strict=True)]
+        )
         return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
+
+    def _source(self, child: int) -> str:
+        if child < self.settings.warmup:
+            return "warmup"
+        return "epsilon" if self.rng.random() < self.settings.epsilon else "controller"
+
+    def _draw(self, source: str, observation: np.ndarray) -> np.ndarray:
+        if source == "controller":
+            return self.controller.sample(observation, self.rng)
+        return self.controller.random(1, self.rng)
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Add to the pool; after the warm-up, ascend the mean normalised reward of sampled entries."""
@@ -82,7 +86,7 @@ class Reinforce(Agent):
             self.pool.add(state, embedding, reward)
         if len(self.pool) <= self.settings.warmup:
             return {}
-        for _ in range(self.settings.updates):
+        for _ in range(self.settings.updates * len(transition.rewards)):
             # Scored under the present policy, without importance weights, as in the paper.
             batch = self.pool.sample(self.settings.samples, self.rng)
             scores = self.controller.score(batch.states, batch.embeddings)

@@ -62,7 +62,6 @@ class SB3Agent(Agent):
 
     def __init__(self, env: Recorder, seed: int, settings: dict[str, Any] | None = None):
         super().__init__(env, seed, settings)
-        self.source = self.algorithm.lower()
         rescaled = RescaleObservation(RescaleAction(env, np.float32(-1), np.float32(1)), np.float32(-1), np.float32(1))
         vector = DummyVecEnv([lambda: rescaled])
         vector.seed(seed)
@@ -73,12 +72,19 @@ class SB3Agent(Agent):
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions in [0, 1] for origin vectors, drawn from the present policy."""
+        self.sources = [self.algorithm.lower()] * len(observations)
         actions, _ = self.model.predict((observations / 15.0 - 1.0).astype(np.float32))
         return ((actions + 1.0) / 2.0).astype(np.float32)
 
-    def run(self, env: Recorder, children: int, start: Architecture | None = None) -> None:
-        """Let the model collect and learn; a network to start from is its first state, no child."""
-        env.source = self.source
+    def run(self, env: Recorder, children: int, start: Architecture | None = None, batch: int = 1) -> None:
+        """Let the model collect and learn; a network to start from is its first state, no child.
+
+        Raises:
+            ValueError: If it should choose several children at once.
+        """
+        if batch > 1:
+            raise ValueError(f"stable-baselines3's agents choose one child at a time; batch is {batch}")
+        env.source = self.algorithm.lower()
         if start is not None:
             self.model.get_env().set_options({"architecture": start})
         self.model.learn(children, callback=_Budget(children), log_interval=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from gymnasium.utils import EzPickle
 from nases_env import embeddings, rewards, search_spaces
 from nases_env.episode import Episode
 from nases_env.ledger import JournalLedger, Ledger
-from nases_env.pipeline import Pipeline
+from nases_env.pipeline import Child, Pipeline
 from nases_env.search_spaces.base import HIGH, LOW, Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self._reward = rewards.make(reward)
         self._pipeline: Pipeline | None = None
         self._episode = Episode(self.space)
+        self._prefetched: deque[tuple[np.ndarray, Child]] = deque()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -178,6 +180,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         given = given_origin(self.space, options or {})  # before anything changes
         super().reset(seed=seed)
         self.evaluation = None
+        self._prefetched.clear()
         return self._episode.start(self.np_random, given)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -194,9 +197,30 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         if self.architecture is None:
             raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
         checked = check_actions(action, (self.decoder.action_size,))
-        (child,) = self.pipeline(checked[None], [self._episode.child_seed])
+        if self._prefetched and not np.array_equal(self._prefetched[0][0], checked):
+            raise ValueError(f"the next prefetched action is {self._prefetched[0][0]}; got {checked}")
+        if not self._prefetched:
+            self.prefetch(checked[None])
+        _, child = self._prefetched.popleft()
         self.evaluation = child.evaluation
         return child.origin, float(child.reward), False, False, self._episode.take(child)
+
+    def prefetch(self, actions: np.ndarray) -> None:
+        """Train the children of the next steps, at once where there are workers; those steps then only tell.
+
+        Results are recorded in the order of the steps, each as soon as it and those before it are known.
+
+        Args:
+            actions: (K, 20) in [0, 1]: what the next K steps will be given.
+
+        Raises:
+            ResetNeeded, ValueError, FileNotFoundError: See `step`.
+        """
+        if self.architecture is None:
+            raise ResetNeeded("call reset() before prefetch(): it draws the seed that all children share")
+        checked = check_actions(actions, (len(actions), self.decoder.action_size))
+        children = self.pipeline(checked, [self._episode.child_seed] * len(checked))
+        self._prefetched += zip(checked, children, strict=True)
 
     def render(self) -> str | np.ndarray | None:  # type: ignore[override]
         """The last child (after reset: the drawn one) as a table (`ansi`) or as a picture, uint8 (H, W, 3)."""
@@ -216,6 +240,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         if self._pipeline is not None:
             self._pipeline.close()
         self._pipeline = None
+        self._prefetched.clear()
         self._episode = Episode(self.space)
 
     @property

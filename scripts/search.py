@@ -87,6 +87,9 @@ class Options:
     """auto, cpu or cuda."""
     workers: int | None = None
     """Processes that train children: 1 keeps the search alive whatever happens to one; None or 0: in this process."""
+    batch: int = 1
+    """Children that are chosen before any of them is known, so that as many workers have something to do. Unlike the
+    number of workers it changes the search."""
 
     recipe: Literal["ours", "paper"] = "ours"
     """Settings that the options of reinforce start from."""
@@ -157,7 +160,7 @@ def main(options: Options) -> int:
     try:
         agent = agent_class(recorder, options.seed, _agent_settings(options))
         try:
-            agent.run(recorder, options.children, start)
+            agent.run(recorder, options.children, start, options.batch)
         except KeyboardInterrupt:
             status = 130
         _save_controller(agent, run)
@@ -173,6 +176,8 @@ def main(options: Options) -> int:
 def _check(options: Options) -> None:
     if options.children < 1 or options.seed < 0:
         raise ValueError(f"--children {options.children} has to be at least 1, --seed {options.seed} at least 0")
+    if options.batch < 1:
+        raise ValueError(f"--batch {options.batch} has to be at least 1")
     if options.resume and not options.run_dir:
         raise ValueError("--resume goes on with the search in a folder; name it with --run-dir")
 

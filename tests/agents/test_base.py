@@ -16,9 +16,9 @@ class Watching(Agent):
     def __init__(self, env, seed):
         super().__init__(env, seed)
         self.seen = []
-        self.source = "centre"
 
     def act(self, observations):
+        self.sources = ["centre"] * len(observations)
         return np.full((len(observations), 20), 0.5, dtype=np.float32)
 
     def learn(self, transition):
@@ -46,6 +46,24 @@ def test_states_follow_each_other(closed_form, tmp_path):
     assert sources == ["centre"] * 3
     for before, after in zip(seen, seen[1:], strict=False):
         np.testing.assert_array_equal(before.next_observations, after.observations)
+
+
+def test_a_batch_is_chosen_before_any_of_it_is_known(closed_form, known, tmp_path):
+    env = closed_form()
+    asked = []
+    env.prefetch = asked.append
+    recorder = Recorder(env, tmp_path, 8, progress=False)
+    agent = Watching(recorder, 0)
+    agent.run(recorder, 8, known, batch=3)
+    recorder.close()
+    assert [len(transition.actions) for transition in agent.seen] == [1, 3, 3, 1]
+    assert [len(actions) for actions in asked] == [3, 3]
+    for before, after in zip(agent.seen, agent.seen[1:], strict=False):
+        # All children of a batch are chosen in the state that the last one before them left.
+        last = np.repeat(before.next_observations[-1:], len(after.observations), axis=0)
+        np.testing.assert_array_equal(after.observations, last)
+    with (tmp_path / "children.csv").open() as file:
+        assert [row["source"] for row in csv.DictReader(file)] == ["start"] + ["centre"] * 7
 
 
 def test_the_encoding_of_a_known_network_is_the_first_child(closed_form, known, tmp_path):
@@ -82,6 +100,14 @@ def test_the_pool_knows_the_encoding_of_the_known_network(closed_form, known, tm
     origin = space.origin_of(known)
     np.testing.assert_array_equal(agent.pool._states[0], origin)
     np.testing.assert_array_equal(agent.pool._embeddings[0], decoder.encode(origin[None])[0])
+
+
+def test_agents_of_stable_baselines3_refuse_a_batch(closed_form, tmp_path):
+    pytest.importorskip("stable_baselines3")
+    recorder = Recorder(closed_form(), tmp_path, 4, progress=False)
+    with pytest.raises(ValueError, match="one child at a time; batch is 2"):
+        agents.find("ppo")(recorder, 0).run(recorder, 4, batch=2)
+    recorder.close()
 
 
 @pytest.mark.parametrize("name", ["ppo", "sac"])

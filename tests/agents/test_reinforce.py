@@ -38,9 +38,38 @@ def test_about_one_child_in_ten_is_random_after_the_warm_up(closed_form, tmp_pat
     sources = []
     for _ in range(1000):
         agent.act(state)
-        sources.append(agent.source)
+        sources += agent.sources
     assert set(sources) == {"controller", "epsilon"}
     assert 0.07 < np.mean([source == "epsilon" for source in sources]) < 0.13
+
+
+def test_children_of_a_batch_are_explored_one_by_one(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 8)
+    states = np.repeat(agent.pool._states[0][None], 1000, axis=0)
+    actions = agent.act(states)
+    assert actions.shape == (1000, 20) and len(np.unique(actions, axis=0)) == 1000
+    assert agent.sources[:2] == ["warmup"] * 2  # children 9 and 10
+    assert 0.07 < np.mean([source == "epsilon" for source in agent.sources[2:]]) < 0.13
+
+
+def test_a_batch_is_learned_from_as_often_as_its_children_one_by_one(closed_form, tmp_path):
+    steps = []
+    for batch in (1, 5):
+        env = closed_form()
+        env.prefetch = lambda _: None
+        recorder = Recorder(env, tmp_path / str(batch), 20, progress=False)
+        agent = Reinforce(recorder, 0)
+        counted = agent._optimiser.step
+        steps.append(0)
+
+        def count(counted=counted):
+            steps[-1] += 1
+            counted()
+
+        agent._optimiser.step = count
+        agent.run(recorder, 20, batch=batch)
+        recorder.close()
+    assert steps == [10, 10]
 
 
 def test_the_pool_keeps_the_state_before_the_child(closed_form, tmp_path):

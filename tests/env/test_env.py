@@ -19,6 +19,7 @@ from gymnasium.error import ResetNeeded
 from nases_env.children.training import Trainer
 from nases_env.env import NASESEnv
 from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.ledger import read_trials
 from nases_env.search_spaces import MacroArchitecture
 
 ROLLOUT = """
@@ -199,6 +200,47 @@ class TestStep:
         assert not np.array_equal(observation, origin)
         assert info["failure"] == ""
         assert reward > -1
+
+
+class TestPrefetch:
+    """Children of several steps, trained at once."""
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_the_steps_tell_what_they_tell_without_it(self, make, actions, tmp_path, monkeypatch, workers):
+        walk = actions[[0, 1, 0, 2]]  # a repeat among them
+        expected = transitions(make(), walk, seed=3)
+        journal = tmp_path / "journal.log"
+        env = make(ledger=str(journal), workers=workers)
+        start, info = env.reset(seed=3)
+        env.get_wrapper_attr("prefetch")(walk)
+        assert [trial.value for trial in read_trials(journal)] == [step[1] for step in expected[1:]]
+        monkeypatch.setattr(InProcessEvaluator, "_evaluate", None)
+        steps = [env.step(action) for action in walk]
+        assert [[start.tolist(), info], *([origin.tolist(), *rest] for origin, *rest in steps)] == expected
+        assert len(read_trials(journal)) == 4
+
+    def test_another_action_than_the_prefetched_one_is_refused(self, make, actions):
+        env = make()
+        env.reset(seed=0)
+        env.get_wrapper_attr("prefetch")(actions[:2])
+        with pytest.raises(ValueError, match="the next prefetched action is"):
+            env.step(actions[1])
+        assert env.step(actions[0])[4]["failure"] == ""
+
+    def test_reset_forgets_what_was_prefetched(self, make, actions):
+        env = make()
+        env.reset(seed=0)
+        env.get_wrapper_attr("prefetch")(actions[:2])
+        env.reset(seed=1)
+        assert env.step(actions[2])[4]["failure"] == ""
+
+    def test_it_asks_for_a_reset_and_for_actions_of_the_right_shape(self, make, actions):
+        env = make()
+        with pytest.raises(ResetNeeded, match="before prefetch"):
+            env.get_wrapper_attr("prefetch")(actions)
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match=r"expected \(2, 20\)"):
+            env.get_wrapper_attr("prefetch")(actions[:2, :5])
 
 
 class TestRepeats:

@@ -110,6 +110,22 @@ def test_a_search_in_a_worker_process_finds_the_same_and_survives_its_death(unin
     assert _children(folder) == _children(uninterrupted[0])
 
 
+def test_children_chosen_together_are_trained_at_once_with_the_same_results_and_resumed(run, start, tmp_path):
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    done = run("search.py", *_arguments(alone), "--batch", 4)
+    assert done.returncode == 0, done.stderr
+    rows = _children(alone)
+    assert [row["step"] for row in rows] == [str(step) for step in range(14)]
+    assert {row["source"] for row in rows[:10]} == {"warmup"} and "controller" in {row["source"] for row in rows[10:]}
+    process = start("search.py", *_arguments(killed), "--batch", 4, "--workers", 2)
+    _wait_for_trials(killed, process, 5)
+    process.kill()
+    process.wait()
+    done = run("search.py", "--run-dir", killed, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert _children(killed) == rows
+
+
 def test_another_search_reuses_what_this_one_paid_for(uninterrupted, run, tmp_path):
     folder = tmp_path / "reusing"
     done = run("search.py", *_arguments(folder), "--reuse", uninterrupted[0])
