@@ -77,6 +77,7 @@ class InProcessEvaluator:
             start = time.perf_counter()
             with cpu_threads(self.protocol.threads):
                 evaluation = self._evaluate(architecture, seed)
+            self.close()  # memory that this child needed may not fit the next, or a neighbour's
             yield (
                 index,
                 dataclasses.replace(

@@ -1,0 +1,283 @@
+"""Evaluates many architectures, for surrogates and for the noise floor: a journal, and a table of it.
+
+    python scripts/collect.py --children 4000 --table runs/digits.csv.gz
+    python scripts/collect.py --dataset imagefolder:PATH --protocol cifar10-mini --children 250 --run-dir runs/mini
+
+Every command can be stopped and goes on when it is given again, also with more --children.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import io
+import json
+import os
+import platform
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from agents.run_directory import RunDirectory
+from nases_env import embeddings
+from nases_env.children.protocol import FOLDER, parse_overrides
+from nases_env.env import NASESEnv
+from nases_env.ledger import read_trials
+from nases_env.pipeline import Child
+from nases_env.search_spaces.base import HIGH, LOW
+
+SHARES = {"uniform": 0.4, "decoder": 0.4, "mutation": 0.2}
+"""Of the architectures: uniform origin vectors, uniform actions of a decoder, mutations of good ones."""
+GOOD = 0.1
+"""Share of the children so far that are mutated, those with the highest rewards."""
+MUTATED = 3
+"""Numbers of an origin vector that a mutation draws anew, at most."""
+ROUND = 20
+"""Architectures that are chosen together."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Collects evaluations until there are so many architectures."""
+
+    children: int = 4000
+    """Different architectures; repeats come on top."""
+    repeated: int = 60
+    """The first of them are evaluated with several child seeds."""
+    seeds: int = 3
+    """Child seeds of those."""
+    seed: int = 0
+    """Seed of what is drawn."""
+    workers: int = 2
+    """Processes that train children."""
+    run_dir: Path = Path("runs/collected")
+    """Folder of the journal."""
+    table: Path | None = None
+    """Compressed table (.csv.gz) of everything that was evaluated, written at the end, and a card (.json) beside it."""
+
+    dataset: str = "digits"
+    """digits, cifar10 or imagefolder:PATH."""
+    data_dir: str = "data"
+    """Folder of CIFAR-10."""
+    protocol: str = "digits"
+    """Protocol preset."""
+    overrides: tuple[str, ...] = ()
+    """Protocol fields to change: --overrides epochs=2 width=0.25."""
+    rules: str = "paper"
+    """Rules of the macro space."""
+    decoder: str = "autoencoder"
+    """Whose uniform actions are a source, see scripts/search.py."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    def environment(self) -> dict[str, Any]:
+        """Keywords for gym.make: actions are origin vectors."""
+        dataset = self.dataset
+        if dataset.startswith(FOLDER):
+            dataset = FOLDER + str(Path(dataset.removeprefix(FOLDER)).resolve())
+        return {
+            "dataset": dataset,
+            "data_dir": self.data_dir,
+            "protocol": {"preset": self.protocol, **parse_overrides(self.overrides)},
+            "rules": self.rules,
+            "decoder": "identity",
+            "device": self.device,
+            "workers": self.workers,
+        }
+
+
+class Request(NamedTuple):
+    """What to evaluate."""
+
+    source: str
+    action: np.ndarray
+    """Of the decoder `identity`, float32 (m,)."""
+    child_seed: int
+
+
+class Plan:
+    """Rounds of requests. The same seed and the same rewards give the same rounds, so a journal can be replayed.
+
+    Args:
+        environment: Whose space is drawn from; its decoder is `identity`.
+        decoder: Whose uniform actions are a source.
+        options: How many, how often, and the seed.
+    """
+
+    def __init__(self, environment: NASESEnv, decoder: embeddings.Decoder, options: Options):
+        self._space, self._identity, self._decoder = environment.space, environment.decoder, decoder
+        self._options = options
+        self._rng = np.random.default_rng(options.seed)
+        self._done: list[Request] = []
+        self._rewards: list[float] = []
+        self._keys: set[str] = set()
+
+    @property
+    def evaluations(self) -> int:
+        """In all rounds together."""
+        return self._options.children + self._repeated * (self._options.seeds - 1)
+
+    def rounds(self) -> Iterator[list[Request]]:
+        """Until there are enough architectures; `learn` has to be called between two of them."""
+        first = self._new(self._repeated)
+        yield first
+        for _ in range(self._options.seeds - 1):
+            yield [request._replace(child_seed=self._child_seed()) for request in first]
+        while missing := self._options.children - len(self._keys):
+            yield self._new(min(ROUND, missing))
+
+    def learn(self, requests: Sequence[Request], rewards: Sequence[float]) -> None:
+        """Which children were good."""
+        self._done += requests
+        self._rewards += rewards
+
+    @property
+    def _repeated(self) -> int:
+        return min(self._options.repeated, self._options.children)
+
+    def _new(self, count: int) -> list[Request]:
+        """Architectures that were not asked for yet."""
+        draw = {"uniform": self._uniform, "decoder": self._decoded, "mutation": self._mutated}
+        shares = SHARES if self._rewards else {"uniform": 0.5, "decoder": 0.5}
+        found: list[Request] = []
+        while len(found) < count:
+            source = str(self._rng.choice([*shares], p=[*shares.values()]))
+            action = self._identity.encode(draw[source]()[None])[0]
+            row = self._space.discretise(self._identity.decode(action[None]))[0]
+            key = self._space.architecture(row).key
+            if key not in self._keys:
+                self._keys.add(key)
+                found.append(Request(source, action, self._child_seed()))
+        return found
+
+    def _child_seed(self) -> int:
+        return int(self._rng.integers(2**31))
+
+    def _uniform(self) -> np.ndarray:
+        return self._space.sample(self._rng, 1)[0]
+
+    def _decoded(self) -> np.ndarray:
+        action = self._rng.uniform(size=(1, self._decoder.action_size)).astype(np.float32)
+        return self._decoder.decode(action)[0]
+
+    def _mutated(self) -> np.ndarray:
+        best = np.argsort(self._rewards, kind="stable")[::-1][: max(1, int(GOOD * len(self._rewards)))]
+        origin = self._identity.decode(self._done[self._rng.choice(best)].action[None])[0]
+        changed = self._rng.choice(len(origin), self._rng.integers(1, MUTATED + 1), replace=False)
+        origin[changed] = self._rng.uniform(LOW, HIGH, len(changed))
+        return origin
+
+
+def row(request: Request, child: Child) -> dict[str, Any]:
+    """What the table tells about a child."""
+    evaluation = child.evaluation
+    measured = {
+        "source": request.source,
+        "child_seed": request.child_seed,
+        "validation_accuracy": evaluation.validation_accuracy,
+        "train_accuracy": evaluation.train_accuracy,
+        "reward": child.reward,
+        "parameters": evaluation.parameters,
+        "flops": evaluation.flops,
+        "failure": evaluation.failure,
+        "seconds": round(evaluation.seconds, 3),
+        "architecture": child.architecture.to_json(),
+    }
+    epochs = enumerate(evaluation.epochs, start=1)
+    return measured | {f"{name}_{i}": round(number, 6) for i, epoch in epochs for name, number in epoch.items()}
+
+
+def write_table(path: Path, rows: list[dict[str, Any]], card: dict[str, Any]) -> None:
+    """The rows as compressed CSV, and what they are beside it."""
+    text = io.StringIO()
+    columns = list(dict.fromkeys(name for each in rows for name in each))  # a failed child has no epochs
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))  # the same rows, the same file
+    sources = Counter(each["source"] for each in rows)
+    card = card | {"rows": len(rows), "sources": sources, "columns": columns}
+    card_path(path).write_text(json.dumps(card, indent=2) + "\n")
+
+
+def card_path(table: Path) -> Path:
+    """Where the card of a table is."""
+    return table.with_name(table.name.partition(".")[0] + ".json")
+
+
+def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict[str, Any]:
+    """The card: what was evaluated how, where and when."""
+    trials = read_trials(run.journal)
+    dates = [trial.datetime_complete.date().isoformat() for trial in (trials[0], trials[-1]) if trial.datetime_complete]
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "protocol": dataclasses.asdict(environment.protocol),
+        "dataset": options.dataset.partition(":")[0],
+        "fingerprint": trials[0].user_attrs["evaluation"]["fingerprint"],
+        "rules": options.rules,
+        "decoder": options.decoder,
+        "seed": options.seed,
+        "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"device {trials[0].user_attrs['evaluation']['device']}",
+        "dates": dates,
+        "versions": trials[0].user_attrs["evaluation"]["versions"],
+    }
+
+
+def main(options: Options) -> int:
+    """Collect; returns the exit status: 0 when there are enough, 130 after Ctrl-C."""
+    run = RunDirectory(options.run_dir)
+    keywords = options.environment()
+    try:
+        if min(options.children, options.seeds, options.workers) < 1 or min(options.repeated, options.seed) < 0:
+            raise ValueError(
+                "--children, --seeds and --workers have to be at least 1, --repeated and --seed at least 0"
+            )
+        environment = gym.make("NASES-v0", ledger=str(run.journal), **keywords).unwrapped
+        assert isinstance(environment, NASESEnv)
+        plan = Plan(environment, embeddings.make(options.decoder, environment.space), options)
+        settings = {
+            name: value for name, value in dataclasses.asdict(options).items() if name not in ("run_dir", "table")
+        }
+        settings["children"] = plan.evaluations
+        protocol = dataclasses.asdict(environment.protocol)
+        run.start(settings, "NASES-v0", keywords, protocol, resume=True)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rows: list[dict[str, Any]] = []
+    try:
+        with tqdm(total=plan.evaluations, unit="child") as bar:
+            for requests in plan.rounds():
+                actions = np.stack([request.action for request in requests])
+                children = environment.pipeline(actions, [request.child_seed for request in requests])
+                plan.learn(requests, [child.reward for child in children])
+                rows += map(row, requests, children)
+                bar.update(len(requests))
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from {run.journal}")
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        environment.close()
+    if options.table:
+        write_table(options.table, rows, describe(options, environment, run))
+        print(f"table: {options.table}, {len(rows)} rows; card: {card_path(options.table)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Options)))
