@@ -74,6 +74,11 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     `architecture` (text), `architecture_key`, `cached` (whether this architecture was evaluated before since the last
     reset) and `failure` (empty when none); `reset` returns `architecture` and `architecture_key`.
 
+    ## Several children at once
+
+    `gym.make_vec` searches several times side by side. Within one search, `env.get_wrapper_attr("prefetch")(actions)`
+    with (K, 20) actions trains the children of the next K steps, as many at once as there are `workers`.
+
     ## Arguments
 
     ```python

@@ -224,7 +224,7 @@ def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict
         "command": shlex.join(["python", *sys.argv]),
         "protocol": dataclasses.asdict(environment.protocol),
         "dataset": options.dataset.partition(":")[0],
-        "fingerprint": trials[0].user_attrs["evaluation"]["fingerprint"],
+        "fingerprint": trials[0].user_attrs["evaluation"]["evaluator"],
         "rules": options.rules,
         "decoder": options.decoder,
         "seed": options.seed,
