@@ -39,13 +39,15 @@ class Agent(ABC):
 
     env_kwargs: ClassVar[dict[str, Any]] = {}
     """Environment keywords the agent needs."""
+    batches: ClassVar[bool] = True
+    """Whether it can choose several children before any of them is known."""
 
     def __init__(self, env: Recorder, seed: int, settings: Any = None):
         self.seed = seed
         self._decoder = env.get_wrapper_attr("decoder")
         self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self.sources: list[str] = []
-        """What each of the last actions came from, for the record."""
+        """What each of the last actions came from, for the record; `act` sets one word for each."""
 
     def start_from(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n) that decode near known origin vectors (K, m): where a search starts from."""
@@ -53,7 +55,7 @@ class Agent(ABC):
 
     @abstractmethod
     def act(self, observations: np.ndarray) -> np.ndarray:
-        """Actions (K, n) for the last origin vectors (K, m)."""
+        """Actions (K, n) for the last origin vectors (K, m); sets `sources`."""
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Learn from what the actions brought; returns numbers to log."""
@@ -85,7 +87,8 @@ class Agent(ABC):
         if len(actions) > 1:
             env.get_wrapper_attr("prefetch")(actions)
         built = []
-        for action, env.source in zip(actions, self.sources, strict=True):
+        for action, source in zip(actions, self.sources, strict=True):
+            env.source = source
             next_observation, reward, _, _, _ = env.step(action)
             built.append((next_observation, reward))
         next_observations, rewards = (np.array(values) for values in zip(*built, strict=True))

@@ -64,29 +64,28 @@ class Reinforce(Agent):
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
-        self.sources = [self._source(len(self.pool) + i) for i in range(len(observations))]
-        self._embeddings = np.concatenate(
-            [self._draw(*pair) for pair in zip(self.sources, observations[:, None], strict=True)]
-        )
+        # One after the other: a batch cut by the budget draws what the whole one would.
+        drawn = [self._draw(observation, len(self.pool) + i) for i, observation in enumerate(observations)]
+        self.sources = [source for source, _ in drawn]
+        self._embeddings = np.concatenate([embedding for _, embedding in drawn])
         return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
 
-    def _source(self, child: int) -> str:
+    def _draw(self, observation: np.ndarray, child: int) -> tuple[str, np.ndarray]:
+        """Source and embedding (1, n) of one child."""
         if child < self.settings.warmup:
-            return "warmup"
-        return "epsilon" if self.rng.random() < self.settings.epsilon else "controller"
-
-    def _draw(self, source: str, observation: np.ndarray) -> np.ndarray:
-        if source == "controller":
-            return self.controller.sample(observation, self.rng)
-        return self.controller.random(1, self.rng)
+            return "warmup", self.controller.random(1, self.rng)
+        if self.rng.random() < self.settings.epsilon:
+            return "epsilon", self.controller.random(1, self.rng)
+        return "controller", self.controller.sample(observation[None], self.rng)
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Add to the pool; after the warm-up, ascend the mean normalised reward of sampled entries."""
         for state, embedding, reward in zip(transition.observations, self._embeddings, transition.rewards, strict=True):
             self.pool.add(state, embedding, reward)
-        if len(self.pool) <= self.settings.warmup:
+        after_warmup = min(len(transition.rewards), len(self.pool) - self.settings.warmup)
+        if after_warmup <= 0 or not self.settings.updates:
             return {}
-        for _ in range(self.settings.updates * len(transition.rewards)):
+        for _ in range(self.settings.updates * after_warmup):
             # Scored under the present policy, without importance weights, as in the paper.
             batch = self.pool.sample(self.settings.samples, self.rng)
             scores = self.controller.score(batch.states, batch.embeddings)

@@ -57,6 +57,7 @@ class _Budget(BaseCallback):
 class SB3Agent(Agent):
     """A stable-baselines3 model; subclasses name its class and settings."""
 
+    batches = False
     algorithm: ClassVar[str]
     settings: ClassVar[dict[str, Any]]
 

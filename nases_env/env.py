@@ -196,16 +196,16 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
         Raises:
             ResetNeeded: Before the first reset.
-            ValueError: If the action has another shape, is not a number or outside the box.
+            ValueError: If the action has another shape, is not a number or outside the box, or is not the one that was
+                prefetched.
             FileNotFoundError: If the data are missing: what, where, how to get them.
         """
         if self.architecture is None:
             raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
         checked = check_actions(action, (self.decoder.action_size,))
-        if self._prefetched and not np.array_equal(self._prefetched[0][0], checked):
-            raise ValueError(f"the next prefetched action is {self._prefetched[0][0]}; got {checked}")
         if not self._prefetched:
             self.prefetch(checked[None])
+        self._check_prefetched(checked[None])
         _, child = self._prefetched.popleft()
         self.evaluation = child.evaluation
         return child.origin, float(child.reward), False, False, self._episode.take(child)
@@ -223,9 +223,21 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """
         if self.architecture is None:
             raise ResetNeeded("call reset() before prefetch(): it draws the seed that all children share")
+        if np.ndim(actions) != 2:
+            raise ValueError(f"actions have shape {np.shape(actions)}; expected (K, {self.decoder.action_size})")
         checked = check_actions(actions, (len(actions), self.decoder.action_size))
-        children = self.pipeline(checked, [self._episode.child_seed] * len(checked))
-        self._prefetched += zip(checked, children, strict=True)
+        self._check_prefetched(checked)
+        rest = checked[len(self._prefetched) :]  # after an error, those before it are known already
+        for action, child in zip(rest, self.pipeline.walk(rest, [self._episode.child_seed] * len(rest)), strict=True):
+            self._prefetched.append((action, child))
+
+    def _check_prefetched(self, actions: np.ndarray) -> None:
+        for (expected, _), action in zip(self._prefetched, actions, strict=False):
+            if not np.array_equal(expected, action):
+                raise ValueError(
+                    f"the next prefetched action is {expected}; got {action}. Step the prefetched actions in their "
+                    "order, or reset"
+                )
 
     def render(self) -> str | np.ndarray | None:  # type: ignore[override]
         """The last child (after reset: the drawn one) as a table (`ansi`) or as a picture, uint8 (H, W, 3)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,14 @@ class Pipeline:
         self._evaluator: Evaluator | None = None
 
     def __call__(self, actions: np.ndarray, child_seeds: Sequence[int]) -> list[Child]:
+        """Walk from actions (K, n) in [0, 1], each with its child seed; see `walk`."""
+        return list(self.walk(actions, child_seeds))
+
+    def walk(self, actions: np.ndarray, child_seeds: Sequence[int]) -> Iterator[Child]:
         """Walk from actions (K, n) in [0, 1], each with its child seed.
+
+        Yields:
+            Children in order, each when it is recorded: as soon as it and those before it are known.
 
         Raises:
             LedgerMismatchError: If the ledger's journal belongs to another run.
@@ -59,10 +66,8 @@ class Pipeline:
         origins = self.decoder.decode(actions)
         architectures = [self.space.architecture(row) for row in self.space.discretise(origins)]
         evaluations = self._evaluations(actions, architectures, child_seeds)
-        return [
-            Child(origin, architecture, evaluation, self._reward(evaluation))
-            for origin, architecture, evaluation in zip(origins, architectures, evaluations, strict=True)
-        ]
+        for origin, architecture, evaluation in zip(origins, architectures, evaluations, strict=True):
+            yield Child(origin, architecture, evaluation, self._reward(evaluation))
 
     def close(self) -> None:
         """Free the evaluator and the ledger's file; may be called twice."""
@@ -72,7 +77,7 @@ class Pipeline:
 
     def _evaluations(
         self, actions: np.ndarray, architectures: Sequence[Architecture], child_seeds: Sequence[int]
-    ) -> list[Evaluation]:
+    ) -> Iterator[Evaluation]:
         """In order; each is recorded as soon as it and those before it are known."""
         assert self._evaluator is not None
         fingerprint = self._evaluator.fingerprint
@@ -80,24 +85,21 @@ class Pipeline:
             EvaluationId(fingerprint or "", architecture.key, seed)
             for architecture, seed in zip(architectures, child_seeds, strict=True)
         ]
-        evaluations: list[Evaluation] = []
+        replayed = 0
         for action, identity in zip(actions, identities, strict=True):
             if (evaluation := self.ledger.replay(action, identity)) is None:
                 break
-            evaluations.append(evaluation)
-        fresh = range(len(evaluations), len(actions))
+            replayed += 1
+            yield evaluation
+        fresh = range(replayed, len(actions))
         known = {i: self.ledger.find(identities[i]) if fingerprint else None for i in fresh}
         # Two equal children of one batch are trained once.
         first = {identities[i]: i for i in reversed(fresh)} if fingerprint else {}
         indices = [i for i in fresh if known[i] is None and first.get(identities[i], i) == i]
         results = self._evaluator.evaluate([architectures[i] for i in indices], [child_seeds[i] for i in indices])
-        while len(evaluations) < len(actions):
-            i = len(evaluations)
-            evaluation = known.get(i) or (self.ledger.find(identities[i]) if fingerprint else None)
-            if evaluation is None:
+        for i in fresh:
+            while (evaluation := known[i] or (self.ledger.find(identities[i]) if fingerprint else None)) is None:
                 finished, found = next(results)
                 known[indices[finished]] = found
-                continue
-            evaluations.append(evaluation)
             self.ledger.record(actions[i], identities[i], architectures[i], evaluation, self._reward(evaluation))
-        return evaluations
+            yield evaluation

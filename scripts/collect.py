@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from agents.run_directory import RunDirectory
 from nases_env import embeddings
-from nases_env.children.protocol import FOLDER, parse_overrides
+from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
 from nases_env.ledger import read_trials
 from nases_env.pipeline import Child
@@ -42,6 +42,7 @@ GOOD = 0.1
 """Share of the children so far that are mutated, those with the highest rewards."""
 MUTATED = 3
 """Numbers of an origin vector that a mutation draws anew, at most."""
+SUFFIX = ".csv.gz"
 ROUND = 20
 """Architectures that are chosen together."""
 
@@ -80,14 +81,24 @@ class Options:
     device: str = "auto"
     """auto, cpu or cuda."""
 
+    def check(self) -> None:
+        """Raise ValueError where a number or the table's name cannot be."""
+        if min(self.children, self.seeds, self.workers) < 1 or min(self.repeated, self.seed) < 0:
+            raise ValueError(
+                "--children, --seeds and --workers have to be at least 1, --repeated and --seed at least 0"
+            )
+        if self.children < self.repeated:
+            raise ValueError(
+                f"--repeated {self.repeated} are the first of --children {self.children}: ask for more, or repeat less"
+            )
+        if self.table and (not self.table.name.endswith(SUFFIX) or self.table.is_dir()):
+            raise ValueError(f"--table {self.table} has to be a file that ends in {SUFFIX}")
+
     def environment(self) -> dict[str, Any]:
         """Keywords for gym.make: actions are origin vectors."""
-        dataset = self.dataset
-        if dataset.startswith(FOLDER):
-            dataset = FOLDER + str(Path(dataset.removeprefix(FOLDER)).resolve())
         return {
-            "dataset": dataset,
-            "data_dir": self.data_dir,
+            "dataset": absolute(self.dataset),
+            "data_dir": str(Path(self.data_dir).resolve()),
             "protocol": {"preset": self.protocol, **parse_overrides(self.overrides)},
             "rules": self.rules,
             "decoder": "identity",
@@ -125,13 +136,14 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """In all rounds together."""
-        return self._options.children + self._repeated * (self._options.seeds - 1)
+        return self._options.children + self._options.repeated * (self._options.seeds - 1)
 
     def rounds(self) -> Iterator[list[Request]]:
         """Until there are enough architectures; `learn` has to be called between two of them."""
-        first = self._new(self._repeated)
-        yield first
-        for _ in range(self._options.seeds - 1):
+        first = self._new(self._options.repeated)
+        if first:
+            yield first
+        for _ in range(self._options.seeds - 1 if first else 0):
             yield [request._replace(child_seed=self._child_seed()) for request in first]
         while missing := self._options.children - len(self._keys):
             yield self._new(min(ROUND, missing))
@@ -140,10 +152,6 @@ class Plan:
         """Which children were good."""
         self._done += requests
         self._rewards += rewards
-
-    @property
-    def _repeated(self) -> int:
-        return min(self._options.repeated, self._options.children)
 
     def _new(self, count: int) -> list[Request]:
         """Architectures that were not asked for yet."""
@@ -213,7 +221,7 @@ def write_table(path: Path, rows: list[dict[str, Any]], card: dict[str, Any]) ->
 
 def card_path(table: Path) -> Path:
     """Where the card of a table is."""
-    return table.with_name(table.name.partition(".")[0] + ".json")
+    return table.with_name(table.name.removesuffix(SUFFIX) + ".json")
 
 
 def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict[str, Any]:
@@ -240,10 +248,7 @@ def main(options: Options) -> int:
     run = RunDirectory(options.run_dir)
     keywords = options.environment()
     try:
-        if min(options.children, options.seeds, options.workers) < 1 or min(options.repeated, options.seed) < 0:
-            raise ValueError(
-                "--children, --seeds and --workers have to be at least 1, --repeated and --seed at least 0"
-            )
+        options.check()
         environment = gym.make("NASES-v0", ledger=str(run.journal), **keywords).unwrapped
         assert isinstance(environment, NASESEnv)
         plan = Plan(environment, embeddings.make(options.decoder, environment.space), options)

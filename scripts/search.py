@@ -25,7 +25,7 @@ import agents
 from agents.recorder import Recorder
 from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
-from nases_env.children.protocol import FOLDER, parse_overrides
+from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture
 
@@ -101,8 +101,8 @@ class Options:
         if self.overrides:
             registered = gym.spec(self.env_id).kwargs.get("protocol", "digits")
             keywords["protocol"] = {"preset": self.protocol or registered, **parse_overrides(self.overrides)}
-        if (dataset := keywords.get("dataset", "")).startswith(FOLDER):
-            keywords["dataset"] = FOLDER + str(Path(dataset.removeprefix(FOLDER)).resolve())
+        if "dataset" in keywords:
+            keywords["dataset"] = absolute(keywords["dataset"])
         if "data_dir" in keywords:
             keywords["data_dir"] = str(Path(keywords["data_dir"]).resolve())
         return keywords
@@ -131,6 +131,8 @@ def main(options: Options) -> int:
     try:
         _check(options)
         agent_class = agents.find(options.agent)
+        if options.batch > 1 and not agent_class.batches:
+            raise ValueError(f"--batch {options.batch}: {options.agent} chooses one child at a time; leave --batch out")
         keywords = {**agent_class.env_kwargs, **options.environment()}
         # Made without a journal first, so that most wrong options leave no folder behind.
         environment = gym.make(options.env_id, **keywords).unwrapped

@@ -18,16 +18,21 @@ from nases_env.search_spaces import Architecture, MacroArchitecture
 
 
 def skeleton(
-    architecture: Architecture, protocol: Protocol, channels: int, classes: int, checkpointing: bool = False
+    architecture: Architecture,
+    protocol: Protocol,
+    channels: int,
+    classes: int,
+    checkpointing: bool = False,
+    device: str = "cpu",
 ) -> MacroChild:
-    """The network before its weights are drawn: memory is reserved, not touched. For checkpointing see `MacroChild`.
+    """The network before its weights are drawn; on the device `meta` it has shapes and no memory. See `MacroChild`.
 
     Raises:
         TypeError: If no child is known for this kind of architecture.
     """
     if not isinstance(architecture, MacroArchitecture):
         raise TypeError(f"no network is known for {type(architecture).__name__}")
-    return MacroChild(architecture, protocol, channels, classes, checkpointing)
+    return MacroChild(architecture, protocol, channels, classes, checkpointing, device)
 
 
 def load(folder: str | Path, device: str = "cpu") -> nn.Module:
@@ -39,12 +44,16 @@ def load(folder: str | Path, device: str = "cpu") -> nn.Module:
 
     Raises:
         FileNotFoundError: If a file is missing.
+        ValueError: If the weights are another network's.
     """
     network = json.loads((Path(folder) / "network.json").read_text())
     architecture = search_spaces.from_json(json.dumps(network["architecture"]))
     protocol = dataclasses.replace(resolve(network["protocol"]), channel_multiple=1)
     model = skeleton(architecture, protocol, network["channels"], network["classes"])
-    padding.load_state_dict(model, load_file(Path(folder) / "model.safetensors"))
+    try:
+        padding.load_state_dict(model, load_file(Path(folder) / "model.safetensors"))
+    except ValueError as error:
+        raise ValueError(f"{folder} was written by another version: {error}; train it again") from error
     return model.to(device).eval()
 
 

@@ -10,8 +10,9 @@ from functools import cache
 
 import torch
 
-KERNELS = 128
-"""oneDNN keeps so many compiled for next time. With its own 1,024, memory grows with every new shape of a search."""
+KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+KERNELS = 256
+"""oneDNN keeps so many compiled for next time: what a child needs. Its own 1,024 fill up with a search's shapes."""
 LARGEST_KEPT = 32 << 20
 """Bytes; glibc accepts no more."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -28,15 +29,22 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def release_memory() -> None:
+    """Give what is free back to the kernel."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 @cache
 def prepare_memory() -> None:
     """Make this process's memory fit for training: no page is fetched anew every step, no cache grows for ever.
 
     glibc gives a freed activation back to the kernel, which clears the page before the next step gets it again; here
-    it stays. Does nothing to other C libraries. The bound on kernels has an effect before torch's first convolution
-    only, and none where `ONEDNN_PRIMITIVE_CACHE_CAPACITY` is set.
+    it stays until `release_memory`. Other C libraries are left alone. The bound on kernels has an effect before torch's
+    first convolution only, and none where `ONEDNN_PRIMITIVE_CACHE_CAPACITY` is set.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
+    os.environ.setdefault(KERNEL_CACHE, str(KERNELS))
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)

@@ -13,14 +13,14 @@ from torch.nn import functional as F
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution whose weights are not drawn yet: `build.materialise` does."""
+    """A convolution whose weights are not drawn yet: `build.materialise` does that."""
 
     def reset_parameters(self) -> None:
         """Leave the weights as they are."""
 
 
 class Linear(nn.Linear):
-    """A linear layer whose weights are not drawn yet: `build.materialise` does."""
+    """A linear layer whose weights are not drawn yet: `build.materialise` does that."""
 
     def reset_parameters(self) -> None:
         """Leave the weights as they are."""
@@ -29,8 +29,8 @@ class Linear(nn.Linear):
 class PointwiseConv2d(Conv2d):
     """A 1×1 convolution: on NHWC memory a matrix product, without what a convolution costs to set up."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool):
-        super().__init__(inputs, outputs, 1, bias=bias)
+    def __init__(self, inputs: int, outputs: int, bias: bool, device: str = "cpu"):
+        super().__init__(inputs, outputs, 1, bias=bias, device=device)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
         if images.device.type != "cpu":
@@ -78,6 +78,7 @@ class AveragePool2d(nn.AvgPool2d):
 @lru_cache(maxsize=64)
 def _mean_of_window(pixels: int, size: int, dtype: torch.dtype) -> torch.Tensor:
     """Matrix (pixels, pixels) that replaces every pixel by the mean of the size around it."""
-    position = torch.arange(pixels)
-    near = ((position[:, None] - position).abs() <= size // 2).to(dtype)
-    return near / near.sum(dim=1, keepdim=True)
+    with torch.inference_mode(False):  # what was made there could not be trained with later
+        position = torch.arange(pixels, device="cpu")
+        near = ((position[:, None] - position).abs() <= size // 2).to(dtype)
+        return near / near.sum(dim=1, keepdim=True)

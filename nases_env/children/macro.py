@@ -28,6 +28,7 @@ class MacroChild(nn.Module):
         classes: Number of classes.
         checkpointing: Whether a layer's inside is computed again in the backward pass, not kept: less memory, more
             time.
+        device: Where its weights are.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class MacroChild(nn.Module):
         channels: int,
         classes: int,
         checkpointing: bool = False,
+        device: str = "cpu",
     ):
         super().__init__()
         published = architecture.rules == "published"
@@ -58,7 +60,7 @@ class MacroChild(nn.Module):
             keeps_channels = published and pool
             width = read if keeps_channels else Channels((protocol.filters(layer.filters),), protocol.channel_multiple)
             build = _published_layer if published else _paper_layer
-            self.layers.append(build(layer, index == 0, read, width))
+            self.layers.append(build(layer, index == 0, read, width, device))
             outputs.append(width)
             strides.append((strides[-1] if strides else 1) * (2 if keeps_channels else 1))
             read = width
@@ -69,14 +71,14 @@ class MacroChild(nn.Module):
                     linked = Channels((filters,), protocol.channel_multiple)
                     self.links[f"{source}_{index}"] = nn.Sequential(
                         _Subsample(strides[index] // strides[source]),
-                        *_conv_bn(outputs[source], linked, 1, bias=True),
+                        *_conv_bn(outputs[source], linked, 1, bias=True, device=device),
                         nn.ReLU(inplace=True),
                     )
                 read += linked
         # Under paper rules every reader of an output starts with a ReLU, so the layer itself ends with it: one instead
         # of many, and in place. Published pools and links read outputs as they are.
         self.activation = nn.ReLU() if published else nn.Identity()
-        self.classifier = mark(Linear(read.stored, classes), None, read)
+        self.classifier = mark(Linear(read.stored, classes, device=device), None, read)
 
     def flops(self, image_size: int) -> int:
         """2 × multiply-adds of convolutions and the linear layer, one image of so many pixels a side forward."""
@@ -153,16 +155,16 @@ def _weights(module: nn.Module) -> int:
     return sum(math.prod(real_shape(convolution, "weight")) for convolution in convolutions)
 
 
-def _conv_bn(inputs: Channels, outputs: Channels, size: int, bias: bool) -> list[nn.Module]:
+def _conv_bn(inputs: Channels, outputs: Channels, size: int, bias: bool, device: str) -> list[nn.Module]:
     convolution: Conv2d
     if size == 1:
-        convolution = PointwiseConv2d(inputs.stored, outputs.stored, bias)
+        convolution = PointwiseConv2d(inputs.stored, outputs.stored, bias, device)
     else:
-        convolution = Conv2d(inputs.stored, outputs.stored, size, padding=size // 2, bias=bias)
-    return [mark(convolution, outputs, inputs), mark(nn.BatchNorm2d(outputs.stored), outputs)]
+        convolution = Conv2d(inputs.stored, outputs.stored, size, padding=size // 2, bias=bias, device=device)
+    return [mark(convolution, outputs, inputs), mark(nn.BatchNorm2d(outputs.stored, device=device), outputs)]
 
 
-def _operation(layer: MacroLayer, width: Channels, bias: bool) -> list[nn.Module]:
+def _operation(layer: MacroLayer, width: Channels, bias: bool, device: str) -> list[nn.Module]:
     """What follows the 1×1 convolution of a layer, each convolution behind its ReLU."""
     relu = nn.ReLU(inplace=True)  # of a batch normalisation's output, which nothing else reads
     if layer.operation == "max_pool":
@@ -170,30 +172,35 @@ def _operation(layer: MacroLayer, width: Channels, bias: bool) -> list[nn.Module
     if layer.operation == "average_pool":
         return [AveragePool2d(layer.size)]
     if layer.operation == "convolution":
-        return [relu, *_conv_bn(width, width, layer.size, bias)]
+        return [relu, *_conv_bn(width, width, layer.size, bias, device)]
 
     def separable() -> list[nn.Module]:
         stored, padding = width.stored, layer.size // 2
-        depthwise = Conv2d(stored, stored, layer.size, padding=padding, groups=stored, bias=bias)
-        return [relu, mark(depthwise, width), *_conv_bn(width, width, 1, bias)]
+        depthwise = Conv2d(stored, stored, layer.size, padding=padding, groups=stored, bias=bias, device=device)
+        return [relu, mark(depthwise, width), *_conv_bn(width, width, 1, bias, device)]
 
     return separable() + separable()  # applied twice
 
 
-def _paper_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels) -> nn.Module:
+def _paper_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels, device: str) -> nn.Module:
     if first:
-        modules = _conv_bn(inputs, width, layer.size, bias=False)
+        modules = _conv_bn(inputs, width, layer.size, bias=False, device=device)
     else:
         # Pools have the 1×1 convolution too, or their filters would mean nothing.
-        modules = [*_conv_bn(inputs, width, 1, bias=False), *_operation(layer, width, bias=False)]
+        modules = [
+            *_conv_bn(inputs, width, 1, bias=False, device=device),
+            *_operation(layer, width, bias=False, device=device),
+        ]
     return nn.Sequential(*modules, nn.ReLU(inplace=True))
 
 
-def _published_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels) -> nn.Module:
+def _published_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels, device: str) -> nn.Module:
     if first:
-        return nn.Sequential(*_conv_bn(inputs, width, layer.size, bias=True))
+        return nn.Sequential(*_conv_bn(inputs, width, layer.size, bias=True, device=device))
     if layer.operation == "max_pool":
         return nn.MaxPool2d(2, ceil_mode=True)
     if layer.operation == "average_pool":
         return nn.AvgPool2d(2, ceil_mode=True)
-    return nn.Sequential(nn.ReLU(), *_conv_bn(inputs, width, 1, bias=True), *_operation(layer, width, bias=True))
+    return nn.Sequential(
+        nn.ReLU(), *_conv_bn(inputs, width, 1, bias=True, device=device), *_operation(layer, width, True, device)
+    )

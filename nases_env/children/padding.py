@@ -116,8 +116,16 @@ def load_state_dict(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None
     """Fill a model with what `state_dict` returned, whatever padding the other model had.
 
     Raises:
-        KeyError: If a tensor is missing.
+        ValueError: If these are the tensors of another model.
     """
+    expected = {f"{prefix}{name}": real_shape(module, name) for prefix, module, name in _tensors(model)}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if different := sorted(dict(expected.items() ^ given.items())):
+        name = different[0]
+        raise ValueError(
+            f"{len(different)} tensors are not this network's, the first is {name}: expected "
+            f"{expected.get(name, 'none')}, got {given.get(name, 'none')}"
+        )
     for prefix, module, name in _tensors(model):
         fill(module, name, state[f"{prefix}{name}"])
 

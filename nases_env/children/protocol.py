@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 
@@ -245,6 +246,11 @@ def check_dataset(dataset: str) -> str:
     if dataset not in DATASETS and not str(dataset).startswith(FOLDER):
         raise ValueError(f"there is no dataset {dataset!r}; choose {', '.join(DATASETS)} or {FOLDER}PATH")
     return dataset
+
+
+def absolute(dataset: str) -> str:
+    """The data set's name; an image folder by its absolute path, so that it is found from anywhere."""
+    return FOLDER + str(Path(dataset.removeprefix(FOLDER)).resolve()) if dataset.startswith(FOLDER) else dataset
 
 
 def resolve(protocol: str | Mapping[str, Any] | Protocol) -> Protocol:

@@ -15,7 +15,7 @@ import torch
 import torchvision
 
 from nases_env.children import build, datasets
-from nases_env.children.cpu import cpu_threads, prepare_memory
+from nases_env.children.cpu import cpu_threads, prepare_memory, release_memory
 from nases_env.children.macro import MacroChild
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import NO_RESULT, Protocol
@@ -56,8 +56,6 @@ class InProcessEvaluator:
         self.protocol = protocol
         self._dataset, self._data_dir = dataset, data_dir
         self.device = resolve_device(device)
-        if self.device == "cpu":
-            prepare_memory()
         self._warned = False
 
     @cached_property
@@ -73,11 +71,14 @@ class InProcessEvaluator:
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
         """Train the architectures in order."""
+        if self.device == "cpu":
+            prepare_memory()
         for index, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
             start = time.perf_counter()
             with cpu_threads(self.protocol.threads):
                 evaluation = self._evaluate(architecture, seed)
-            self.close()  # memory that this child needed may not fit the next, or a neighbour's
+            if "cuda" in self.device:
+                torch.cuda.empty_cache()  # what this child needed may not fit the next, or a neighbour's
             yield (
                 index,
                 dataclasses.replace(
@@ -93,38 +94,36 @@ class InProcessEvaluator:
             )
 
     def close(self) -> None:
-        """Free cached device memory."""
+        """Free cached memory."""
         if "cuda" in self.device:
             torch.cuda.empty_cache()
+        else:
+            release_memory()
 
     def measure(self, architecture: Architecture) -> Evaluation:
         """Parameters and FLOPs of a child, and the limit it is over, if any; nothing is trained."""
-        return self._measure(self._skeleton(architecture))
-
-    def _measure(self, skeleton: MacroChild) -> Evaluation:
+        skeleton = self._skeleton(architecture, device="meta")
         flops = skeleton.flops(self.data.train.images.shape[-1])
         measured = Evaluation(parameters=count_parameters(skeleton), flops=flops)
         return dataclasses.replace(measured, failure=self._over_limit(measured))
 
-    def _skeleton(self, architecture: Architecture, checkpointing: bool = False) -> MacroChild:
+    def _skeleton(self, architecture: Architecture, checkpointing: bool = False, device: str = "cpu") -> MacroChild:
         channels = self.data.train.images.shape[1]
-        return build.skeleton(architecture, self.protocol, channels, self.data.classes, checkpointing)
+        return build.skeleton(architecture, self.protocol, channels, self.data.classes, checkpointing, device)
 
     def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
-        evaluation = self._attempt(architecture, seed, checkpointing=False)
+        measured = self.measure(architecture)
+        if measured.failure:
+            return measured
+        self._warn_if_slow(measured.flops)
+        evaluation = self._attempt(architecture, seed, measured, checkpointing=False)
         if evaluation.failure == "out_of_memory" and self.protocol.checkpoint_retry:
-            evaluation = self._attempt(architecture, seed, checkpointing=True)
+            evaluation = self._attempt(architecture, seed, measured, checkpointing=True)
         return evaluation
 
-    def _attempt(self, architecture: Architecture, seed: int, checkpointing: bool) -> Evaluation:
-        measured = Evaluation()
+    def _attempt(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
         try:
-            skeleton = self._skeleton(architecture, checkpointing)
-            measured = self._measure(skeleton)
-            if measured.failure:
-                return measured
-            self._warn_if_slow(measured.flops)
-            return self._train(skeleton, seed, measured)
+            return self._train(architecture, seed, measured, checkpointing)
         except Diverged:
             return dataclasses.replace(measured, failure="nan")
         except TimeLimitExceeded:
@@ -135,7 +134,8 @@ class InProcessEvaluator:
         self.close()  # outside the handler, whose traceback would keep the child's tensors alive
         return dataclasses.replace(measured, failure="out_of_memory")
 
-    def _train(self, skeleton: MacroChild, seed: int, measured: Evaluation) -> Evaluation:
+    def _train(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
+        skeleton = self._skeleton(architecture, checkpointing)
         model = build.materialise(skeleton, torch.Generator().manual_seed(seed), self.device)
         validation = self.data.validation
         assert validation is not None

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -24,8 +26,10 @@ from benchmarking.timing import Row, timed
 from tqdm import tqdm
 
 from nases_env.children import datasets
+from nases_env.children.cpu import KERNEL_CACHE
 from nases_env.children.protocol import Protocol
 from nases_env.children.training import Trainer
+from nases_env.evaluators.base import Evaluation
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.evaluators.worker_pool import WorkerPoolEvaluator
 from nases_env.search_spaces import MacroArchitecture
@@ -93,8 +97,8 @@ def in_workers(job: Job, workers: int) -> list[Row]:
         evaluator = WorkerPoolEvaluator(job.dataset, job.data_dir, job.protocol, job.device, count)
 
         def run(evaluator: WorkerPoolEvaluator = evaluator) -> None:
-            for _ in evaluator.evaluate(children, range(len(children))):
-                pass
+            for _, evaluation in evaluator.evaluate(children, range(len(children))):
+                _check(evaluation)
 
         row = timed(f"{len(children)} children in {count} worker processes", run, job.repeats)
         evaluator.close()
@@ -109,18 +113,34 @@ def in_workers(job: Job, workers: int) -> list[Row]:
 def _start(rung: str, job: Job) -> None:
     """Make the trainer of this process, on as many cores as the protocol has threads."""
     global _trainer
+    if rung != "ours":
+        os.environ.pop(KERNEL_CACHE, None)  # of the package's making, where this process's parent trained children
     if threads := None if job.cuda else job.protocol.threads:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
         torch.set_num_threads(threads)
     if rung == "ours":
         evaluator = InProcessEvaluator(job.dataset, job.data_dir, job.protocol, job.device)
-        _trainer = lambda architecture: next(evaluator.evaluate([architecture], [0]))  # noqa: E731
+        _trainer = partial(_evaluate, evaluator)
         return
     data = datasets.load(job.dataset, job.data_dir, job.protocol, job.device)
     images = datasets.read(job.dataset, job.data_dir, "train", job.protocol.image_size)
     parts = datasets.split(images, job.protocol)
     _trainer = Baseline(rung == "b1", *parts, data, job.protocol, job.device, job.loader_workers)
+
+
+def _evaluate(evaluator: InProcessEvaluator, architecture: MacroArchitecture) -> None:
+    """Train a child as the package does.
+
+    Raises:
+        ValueError: If it failed: what it took would mean nothing.
+    """
+    _check(next(evaluator.evaluate([architecture], [0]))[1])
+
+
+def _check(evaluation: Evaluation) -> None:
+    if evaluation.failure:
+        raise ValueError(f"a child failed ({evaluation.failure}), which cannot be timed; change the --overrides")
 
 
 def _train(architecture: MacroArchitecture, job: Job) -> Run:
@@ -132,8 +152,16 @@ def _train(architecture: MacroArchitecture, job: Job) -> Run:
         _trainer(architecture)
     seconds = time.perf_counter() - start
     phases["build"] = seconds - sum(phases.values())
-    peak = torch.cuda.max_memory_reserved() if job.cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return seconds, phases, peak / 1e6
+    return seconds, phases, (torch.cuda.max_memory_reserved() if job.cuda else _peak_memory()) / 1e6
+
+
+def _peak_memory() -> int:
+    """Highest resident bytes of this process so far."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss, which on Linux begins with the parent's.
+    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
 
 
 @contextmanager
@@ -178,7 +206,7 @@ def _row(job: Job, name: str, rung: str, runs: list[Run], ceiling: float) -> Row
     train, validation = here.data.train, here.data.validation
     assert validation is not None
     images = len(train) * job.protocol.epochs
-    evaluated = len(validation) * (job.protocol.epochs + 1)  # the last is ACC_tr's
+    evaluated = len(validation) * (job.protocol.epochs + (job.protocol.train_accuracy == "clean"))
     tflops = here.measure(job.children[name]).flops * (3 * images + evaluated) / seconds / 1e12
     return Row(
         name=name,
@@ -210,6 +238,7 @@ def _together(rows: list[Row]) -> Row:
         images_per_second=mean("images_per_second"),
         tflops=mean("tflops"),
         ceiling=mean("ceiling"),
+        memory=max(row.memory or 0 for row in rows),
         phases={name: sum(row.phases[name] for row in rows) for name in rows[0].phases},
     )
 

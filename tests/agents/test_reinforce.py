@@ -54,7 +54,7 @@ def test_children_of_a_batch_are_explored_one_by_one(closed_form, tmp_path):
 
 def test_a_batch_is_learned_from_as_often_as_its_children_one_by_one(closed_form, tmp_path):
     steps = []
-    for batch in (1, 5):
+    for batch in (1, 4):  # the third batch of four is half in the warm-up
         env = closed_form()
         env.prefetch = lambda _: None
         recorder = Recorder(env, tmp_path / str(batch), 20, progress=False)

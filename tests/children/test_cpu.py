@@ -26,23 +26,32 @@ def test_threads_are_fixed_inside_the_block_and_restored_behind_it(error):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_is_kept_between_steps_and_the_cache_of_kernels_is_bounded():
+def test_memory_is_kept_between_steps_and_given_back_when_asked_and_the_cache_of_kernels_is_bounded():
     code = """
 import os, resource, torch
-from nases_env.children.cpu import prepare_memory
+from nases_env.children.cpu import prepare_memory, release_memory
 prepare_memory()
-assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "128"
-for _ in range(30):
-    torch.ones(2_000_000)  # 8 MB
+assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "256"
+def step():
+    [torch.ones(4_000_000) for _ in range(6)]  # activations of 16 MB
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+for _ in range(3):
+    step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    torch.ones(2_000_000)
+for _ in range(10):
+    step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+kept = resident()
+release_memory()
+print(kept - resident())
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEDNN")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 2_000  # a pass over the pages of 8 MB; without it, twenty
+    faults, released = map(int, done.stdout.split())
+    assert faults < 20_000  # a step's pages; without it, ten steps' 234,000
+    assert released > 50e6
 
 
 def test_a_bound_of_the_users_is_left_alone():

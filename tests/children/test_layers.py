@@ -38,6 +38,15 @@ def test_max_pool_is_torchs_and_picks_the_same_of_equal_pixels(size, pixels):
     torch.testing.assert_close(outputs_and_gradients(MaxPool2d(size), equal), expected)
 
 
+def test_an_average_pool_first_used_in_inference_can_be_trained_with_later():
+    pool, odd = AveragePool2d(7), images(11)  # a size that no other test uses
+    with torch.inference_mode():
+        expected = pool(odd)
+    outputs, gradient = outputs_and_gradients(pool, odd)
+    torch.testing.assert_close(outputs.detach(), expected.clone())
+    assert gradient.isfinite().all()
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("pixels", PIXELS)
 def test_pointwise_convolution_is_torchs(bias, pixels):

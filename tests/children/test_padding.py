@@ -97,7 +97,29 @@ def test_a_child_starts_from_the_same_weights_whatever_its_padding(trained):
         assert torch.equal(tensor, states[1][name]), name
 
 
-def test_a_missing_tensor_is_named(trained):
+def _without(state):
+    del state["layers.0.0.weight"]
+
+
+def _another(state):
+    state["another"] = torch.zeros(1)
+
+
+def _one_number(state):
+    state["layers.0.0.weight"] = torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_without, r"layers.0.0.weight: expected \(.*\), got none"),
+        (_another, r"another: expected none, got \(1,\)"),
+        (_one_number, r"layers.0.0.weight: expected \(.*\), got \(1,\)"),
+    ],
+)
+def test_another_networks_tensors_are_refused_and_named(trained, change, words):
     model, _ = trained
-    with pytest.raises(KeyError, match="layers.0.0.weight"):
-        padding.load_state_dict(model, {})
+    state = padding.state_dict(model)
+    change(state)
+    with pytest.raises(ValueError, match=words):
+        padding.load_state_dict(model, state)

@@ -219,6 +219,28 @@ class TestPrefetch:
         assert [[start.tolist(), info], *([origin.tolist(), *rest] for origin, *rest in steps)] == expected
         assert len(read_trials(journal)) == 4
 
+    def test_after_an_error_only_the_rest_is_trained(self, make, actions, tmp_path, monkeypatch):
+        expected = transitions(make(), actions, seed=3)
+        journal = tmp_path / "journal.log"
+        env = make(ledger=str(journal))
+        env.reset(seed=3)
+        evaluate = InProcessEvaluator._evaluate
+        trained = []
+
+        def third_fails(self, architecture, seed):
+            trained.append(architecture)
+            if len(trained) == 3:
+                raise KeyboardInterrupt
+            return evaluate(self, architecture, seed)
+
+        monkeypatch.setattr(InProcessEvaluator, "_evaluate", third_fails)
+        with pytest.raises(KeyboardInterrupt):
+            env.get_wrapper_attr("prefetch")(actions)
+        assert len(read_trials(journal)) == 2
+        env.get_wrapper_attr("prefetch")(actions)
+        assert len(trained) == 4 and len(read_trials(journal)) == 3
+        assert [env.step(action)[1] for action in actions] == [step[1] for step in expected[1:]]
+
     def test_another_action_than_the_prefetched_one_is_refused(self, make, actions):
         env = make()
         env.reset(seed=0)
@@ -241,6 +263,9 @@ class TestPrefetch:
         env.reset(seed=0)
         with pytest.raises(ValueError, match=r"expected \(2, 20\)"):
             env.get_wrapper_attr("prefetch")(actions[:2, :5])
+        for wrong in (actions[0], 3):
+            with pytest.raises(ValueError, match=r"expected \(K, 20\)"):
+                env.get_wrapper_attr("prefetch")(wrong)
 
 
 class TestRepeats:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -112,7 +113,9 @@ def test_architectures_are_evaluated_in_order(evaluation):
 def test_children_are_trained_one_at_a_time_as_they_are_asked_for(monkeypatch):
     trained = []
     subject = evaluator()
-    monkeypatch.setattr(subject, "_train", lambda child, seed, measured: trained.append(seed) or measured)
+    monkeypatch.setattr(
+        subject, "_train", lambda child, seed, measured, checkpointing: trained.append(seed) or measured
+    )
     evaluations = subject.evaluate(ARCHITECTURES, [5, 6, 7])
     assert trained == []
     next(evaluations)
@@ -196,11 +199,11 @@ def test_out_of_memory_is_tried_once_more_with_checkpointing(evaluation, monkeyp
     tried = []
     train = InProcessEvaluator._train
 
-    def scarce(self, child, seed, measured):
-        tried.append(child.checkpointing)
-        if not child.checkpointing:
+    def scarce(self, child, seed, measured, checkpointing):
+        tried.append(checkpointing)
+        if not checkpointing:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return train(self, child, seed, measured)
+        return train(self, child, seed, measured, checkpointing)
 
     monkeypatch.setattr(InProcessEvaluator, "_train", scarce)
     found = evaluate(evaluator())
@@ -208,6 +211,27 @@ def test_out_of_memory_is_tried_once_more_with_checkpointing(evaluation, monkeyp
     assert result(found) == result(evaluation)
     assert_failed(evaluate(evaluator(checkpoint_retry=False)), "out_of_memory")
     assert tried == [False, True, False]
+
+
+def test_a_child_out_of_memory_is_freed_before_it_is_tried_again(monkeypatch):
+    models = []
+
+    def fail(self):
+        models.append(weakref.ref(self.model))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    alive = []
+    subject = evaluator()
+    monkeypatch.setattr(subject, "close", lambda: alive.append(models[-1]() is not None))
+    assert_failed(evaluate(subject), "out_of_memory")
+    assert alive == [False, False]
+
+
+def test_a_child_far_too_large_for_this_machine_is_measured_and_over_its_limit():
+    subject = InProcessEvaluator("digits", "nowhere", resolve({**TINY, "width": 64.0, "max_parameters": 1000}), "cpu")
+    found = evaluate(subject)
+    assert found.failure == "too_many_parameters" and found.parameters > 1e9
 
 
 def test_a_child_over_its_time_is_a_timeout_and_the_next_one_is_trained(evaluation, monkeypatch):
@@ -300,7 +324,7 @@ def untrained(monkeypatch):
     images = Tensors(torch.empty((45_000, 3, 32, 32), device="meta"), torch.empty(45_000, device="meta"))
     data = ChildData(images, images, np.zeros(3), np.ones(3), classes=10, digest="none")
     monkeypatch.setattr(datasets, "load", lambda *_: data)
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, child, seed, measured: measured)
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, child, seed, measured, checkpointing: measured)
 
 
 def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):

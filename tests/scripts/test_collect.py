@@ -75,10 +75,18 @@ def test_a_finished_collection_is_replayed_and_trains_nothing(collected, run):
     assert ((collected / "journal.log").read_bytes(), (collected / "table.csv.gz").read_bytes()) == before
 
 
+def test_a_collection_without_repeats(run, tmp_path):
+    done = run("collect.py", *_arguments(tmp_path, 3, "--repeated", 0))
+    assert done.returncode == 0, done.stderr
+    assert len(_rows(tmp_path)) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--children", 0], "--children, --seeds and --workers have to be at least 1"),
+        (["--children", 20], "--repeated 60 are the first of --children 20"),
+        (["--table", "rows.csv"], "--table rows.csv has to be a file that ends in .csv.gz"),
         (["--dataset", "mnist"], "there is no dataset 'mnist'"),
         (["--decoder", "vae"], "'autoencoder-paper'"),
     ],

@@ -121,9 +121,18 @@ def test_children_chosen_together_are_trained_at_once_with_the_same_results_and_
     _wait_for_trials(killed, process, 5)
     process.kill()
     process.wait()
-    done = run("search.py", "--run-dir", killed, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert _children(killed) == rows
+    # With a larger budget: the last batch of the first one was cut.
+    for folder in (killed, alone):
+        done = run("search.py", "--run-dir", folder, "--resume", "--children", 19)
+        assert done.returncode == 0, done.stderr
+    assert _children(alone)[:14] == rows and len(_children(alone)) == 19
+    assert _children(killed) == _children(alone)
+
+
+def test_a_batch_is_refused_where_an_agent_chooses_one_by_one(run, tmp_path):
+    done = run("search.py", *_arguments(tmp_path / "run", "sac"), "--batch", 4)
+    assert done.returncode == 2 and "--batch 4: sac chooses one child at a time" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_search_reuses_what_this_one_paid_for(uninterrupted, run, tmp_path):
