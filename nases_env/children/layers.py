@@ -27,13 +27,13 @@ class Linear(nn.Linear):
 
 
 class PointwiseConv2d(Conv2d):
-    """A 1×1 convolution: on NHWC memory a matrix product, without what a convolution costs to set up."""
+    """A 1×1 convolution. On small images it is a matrix product, without what a convolution costs to set up."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool, device: str = "cpu"):
         super().__init__(inputs, outputs, 1, bias=bias, device=device)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        if images.device.type != "cpu":
+        if images.device.type != "cpu" or images.shape[-1] > 8:
             return super().forward(images)
         return F.linear(images.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 

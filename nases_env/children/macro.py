@@ -54,11 +54,13 @@ class MacroChild(nn.Module):
         self.links = nn.ModuleDict()
         outputs: list[Channels] = []
         strides: list[int] = []
-        read = Channels((channels,), 1)  # images are as they are
+        read = Channels.padded(channels, 1)  # images are as they are
         for index, layer in enumerate(architecture.layers):
             pool = OPERATIONS.index(layer.operation) >= MAX_POOL
             keeps_channels = published and pool
-            width = read if keeps_channels else Channels((protocol.filters(layer.filters),), protocol.channel_multiple)
+            width = (
+                read if keeps_channels else Channels.padded(protocol.filters(layer.filters), protocol.channel_multiple)
+            )
             build = _published_layer if published else _paper_layer
             self.layers.append(build(layer, index == 0, read, width, device))
             outputs.append(width)
@@ -68,7 +70,7 @@ class MacroChild(nn.Module):
                 linked = outputs[source]
                 if published:
                     filters = max(1, linked.real // 10 + int(protocol.added_filters * protocol.width / 10))
-                    linked = Channels((filters,), protocol.channel_multiple)
+                    linked = Channels.padded(filters, 1)  # a tenth of the filters: padding would be most of them
                     self.links[f"{source}_{index}"] = nn.Sequential(
                         _Subsample(strides[index] // strides[source]),
                         *_conv_bn(outputs[source], linked, 1, bias=True, device=device),

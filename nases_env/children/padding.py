@@ -16,39 +16,37 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Channels:
-    """Channels of a tensor put together from pieces, each of them padded.
+    """Channels of a tensor put together from pieces, each of them padded by itself.
 
     Args:
-        pieces: Real channels of each piece.
-        multiple: What each piece is padded to a multiple of.
+        pieces: Real and stored channels of each piece.
     """
 
-    pieces: tuple[int, ...]
-    multiple: int
+    pieces: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def padded(cls, real: int, multiple: int) -> Channels:
+        """One piece, padded to a multiple."""
+        return cls(((real, -(-real // multiple) * multiple),))
 
     @property
     def real(self) -> int:
         """Channels without padding."""
-        return sum(self.pieces)
+        return sum(real for real, _ in self.pieces)
 
     @property
     def stored(self) -> int:
         """Channels in memory."""
-        return sum(map(self._padded, self.pieces))
+        return sum(stored for _, stored in self.pieces)
 
     @property
     def positions(self) -> torch.Tensor:
         """Where in memory the real channels are, int64 (real,)."""
-        starts = [sum(map(self._padded, self.pieces[:i])) for i in range(len(self.pieces))]
-        return torch.cat(
-            [torch.arange(start, start + piece, device="cpu") for start, piece in zip(starts, self.pieces, strict=True)]
-        )
+        is_real = [index < real for real, stored in self.pieces for index in range(stored)]
+        return torch.tensor(is_real, device="cpu").nonzero().flatten()
 
     def __add__(self, other: Channels) -> Channels:
-        return Channels(self.pieces + other.pieces, self.multiple)
-
-    def _padded(self, piece: int) -> int:
-        return -(-piece // self.multiple) * self.multiple
+        return Channels(self.pieces + other.pieces)
 
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)

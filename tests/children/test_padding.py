@@ -14,13 +14,19 @@ from nases_env.search_spaces import MacroSpace
 
 
 def test_every_piece_is_padded_by_itself():
-    channels = Channels((3,), 4) + Channels((4, 5), 4)
+    channels = Channels.padded(3, 4) + Channels.padded(4, 4) + Channels.padded(5, 4)
     assert (channels.real, channels.stored) == (12, 16)
     assert channels.positions.tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 
 
+def test_pieces_of_one_tensor_may_be_padded_differently():
+    channels = Channels.padded(3, 8) + Channels.padded(2, 1)
+    assert (channels.real, channels.stored) == (5, 10)
+    assert channels.positions.tolist() == [0, 1, 2, 8, 9]
+
+
 def test_real_tensors_are_what_was_filled_in_and_the_rest_is_zero():
-    convolution = mark(nn.Conv2d(8, 4, 3), Channels((3,), 4), Channels((3, 2), 4))
+    convolution = mark(nn.Conv2d(8, 4, 3), Channels.padded(3, 4), Channels.padded(3, 4) + Channels.padded(2, 4))
     values = torch.arange(3.0 * 5 * 9).reshape(3, 5, 3, 3) + 1
     padding.fill(convolution, "weight", values)
     assert padding.real_shape(convolution, "weight") == (3, 5, 3, 3)
@@ -31,14 +37,14 @@ def test_real_tensors_are_what_was_filled_in_and_the_rest_is_zero():
 
 
 def test_without_padding_a_tensor_is_itself():
-    linear = mark(nn.Linear(8, 3), None, Channels((8,), 8))
+    linear = mark(nn.Linear(8, 3), None, Channels.padded(8, 8))
     assert padding.real(linear, "weight") is linear.weight
     assert padding.real_shape(linear, "weight") == (3, 8)
 
 
 def test_only_real_parameters_are_counted():
     # Convolution 2·3·9 + 3, batch norm 2·3, classifier 3·10 + 10.
-    three = Channels((3,), 8)
+    three = Channels.padded(3, 8)
     model = nn.Sequential(
         mark(nn.Conv2d(2, 8, 3), three), mark(nn.BatchNorm2d(8), three), mark(nn.Linear(8, 10), None, three)
     )
