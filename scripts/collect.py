@@ -236,11 +236,18 @@ def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict
         "rules": options.rules,
         "decoder": options.decoder,
         "seed": options.seed,
-        "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"device {trials[0].user_attrs['evaluation']['device']}",
+        "hardware": f"{_processor()}, {os.cpu_count()} cores, device {trials[0].user_attrs['evaluation']['device']}",
         "dates": dates,
         "versions": trials[0].user_attrs["evaluation"]["versions"],
     }
+
+
+def _processor() -> str:
+    """Its name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def main(options: Options) -> int:
