@@ -73,7 +73,13 @@ _trainer: Callable[[MacroArchitecture], object]
 
 
 def training(job: Job) -> list[Row]:
-    """Every child on every rung, in turns; then all of them together."""
+    """Every child on every rung, in turns; then all of them together.
+
+    Raises:
+        ValueError: If a child fails, or the protocol asks for what the baselines do not do.
+    """
+    if job.protocol.cutout and set(job.rungs) != {"ours"}:
+        raise ValueError("the baselines know no cutout; leave it out, or time --rungs ours alone")
     runs: dict[tuple[str, str], list[Run]] = {}
     with ExitStack() as stack:
         spawn = get_context("spawn")
