@@ -203,9 +203,10 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         if self.architecture is None:
             raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
         checked = check_actions(action, (self.decoder.action_size,))
-        if not self._prefetched:
+        if self._prefetched:
+            self._check_prefetched(checked[None])
+        else:
             self.prefetch(checked[None])
-        self._check_prefetched(checked[None])
         _, child = self._prefetched.popleft()
         self.evaluation = child.evaluation
         return child.origin, float(child.reward), False, False, self._episode.take(child)

@@ -253,9 +253,9 @@ def _processor() -> str:
 def main(options: Options) -> int:
     """Collect; returns the exit status: 0 when there are enough, 130 after Ctrl-C."""
     run = RunDirectory(options.run_dir)
-    keywords = options.environment()
     try:
         options.check()
+        keywords = options.environment()
         environment = gym.make("NASES-v0", ledger=str(run.journal), **keywords).unwrapped
         assert isinstance(environment, NASESEnv)
         plan = Plan(environment, embeddings.make(options.decoder, environment.space), options)
@@ -277,6 +277,9 @@ def main(options: Options) -> int:
                 plan.learn(requests, [child.reward for child in children])
                 rows += map(row, requests, children)
                 bar.update(len(requests))
+        if options.table:
+            write_table(options.table, rows, describe(options, environment, run))
+            print(f"table: {options.table}, {len(rows)} rows; card: {card_path(options.table)}")
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {run.journal}")
         return 130
@@ -285,9 +288,6 @@ def main(options: Options) -> int:
         return 2
     finally:
         environment.close()
-    if options.table:
-        write_table(options.table, rows, describe(options, environment, run))
-        print(f"table: {options.table}, {len(rows)} rows; card: {card_path(options.table)}")
     return 0
 
 

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from agents.run_directory import FoundChild, RunDirectory
 from nases_env.children import build, datasets, padding
-from nases_env.children.cpu import cpu_threads, prepare_memory
+from nases_env.children.cpu import cpu_threads
 from nases_env.children.protocol import Protocol, final_protocol, parse_overrides
 from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer, is_out_of_memory, resolve_device
 from nases_env.env import NASESEnv
@@ -172,8 +172,6 @@ def main(options: Options) -> int:
             print(f"{folder} is finished and was tested: test accuracy {metrics['test_accuracy']:.4f}")
             return 0
         device = resolve_device(options.device)
-        if device == "cpu":
-            prepare_memory()
         with cpu_threads(protocol.threads):
             training = FinalTraining(
                 folder,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nases_env.children import augmentation
+from nases_env.children.cpu import prepare_memory
 from nases_env.children.datasets import Tensors
 from nases_env.children.protocol import Protocol
 
@@ -50,6 +51,8 @@ class Trainer:
         self.epoch = 0
         """Epochs done."""
         self.device = data.images.device
+        if self.device.type == "cpu":
+            prepare_memory()
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._images = augmentation.pad(data.images, protocol.crop_padding)
         self._optimiser = torch.optim.SGD(

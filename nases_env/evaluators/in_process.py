@@ -15,7 +15,7 @@ import torch
 import torchvision
 
 from nases_env.children import build, datasets
-from nases_env.children.cpu import cpu_threads, prepare_memory, release_memory
+from nases_env.children.cpu import cpu_threads, release_memory
 from nases_env.children.macro import MacroChild
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import NO_RESULT, Protocol
@@ -71,8 +71,6 @@ class InProcessEvaluator:
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
         """Train the architectures in order."""
-        if self.device == "cpu":
-            prepare_memory()
         for index, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
             start = time.perf_counter()
             with cpu_threads(self.protocol.threads):

@@ -87,6 +87,7 @@ def test_a_collection_without_repeats(run, tmp_path):
         (["--children", 0], "--children, --seeds and --workers have to be at least 1"),
         (["--children", 20], "--repeated 60 are the first of --children 20"),
         (["--table", "rows.csv"], "--table rows.csv has to be a file that ends in .csv.gz"),
+        (["--overrides", "epochs"], "'epochs' overrides nothing; expected field=value"),
         (["--dataset", "mnist"], "there is no dataset 'mnist'"),
         (["--decoder", "vae"], "'autoencoder-paper'"),
     ],
