@@ -7,6 +7,11 @@ from functools import partial
 
 from gymnasium.envs.registration import register
 
+_register_surrogate = partial(
+    register,
+    entry_point="nases_env.surrogate_env:SurrogateEnv",
+    vector_entry_point="nases_env.surrogate_env:SurrogateVectorEnv",
+)
 _register = partial(
     register, entry_point="nases_env.env:NASESEnv", vector_entry_point="nases_env.vector_env:NASESVectorEnv"
 )
@@ -14,3 +19,4 @@ _register = partial(
 _register("NASES-v0", nondeterministic=True)
 _register("NASES-CIFAR10-v0", nondeterministic=True, kwargs={"dataset": "cifar10", "protocol": "v1-search"})
 _register("NASES-Digits-v0", kwargs={"dataset": "digits", "protocol": "digits"})
+_register_surrogate("NASES-Digits-Surrogate-v0", kwargs={"surrogate": "digits"})

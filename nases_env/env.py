@@ -12,7 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
 from nases_env import embeddings, rewards, search_spaces
-from nases_env.episode import Episode
+from nases_env.episode import Episode, step_info
 from nases_env.ledger import JournalLedger, Ledger
 from nases_env.pipeline import Child, Pipeline
 from nases_env.search_spaces.base import HIGH, LOW, Architecture, SearchSpace
@@ -165,7 +165,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)
         self.observation_space = gym.spaces.Box(LOW, HIGH, (self.space.origin_size,), np.float32)
         self._ledger_arguments = (ledger, reuse)
-        self._reward = rewards.make(reward)
+        self.reward_function = rewards.make(reward)
+        """Evaluation → reward."""
         self._pipeline: Pipeline | None = None
         self._episode = Episode(self.space)
         self._prefetched: deque[tuple[np.ndarray, Child]] = deque()
@@ -200,7 +201,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
                 prefetched.
             FileNotFoundError: If the data are missing: what, where, how to get them.
         """
-        if self.architecture is None:
+        if not self._episode.started:
             raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
         checked = check_actions(action, (self.decoder.action_size,))
         if self._prefetched:
@@ -209,7 +210,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
             self.prefetch(checked[None])
         _, child = self._prefetched.popleft()
         self.evaluation = child.evaluation
-        return child.origin, float(child.reward), False, False, self._episode.take(child)
+        return child.origin, float(child.reward), False, False, tell(child, self._episode)
 
     def prefetch(self, actions: np.ndarray) -> None:
         """Train the children of the next steps, at once where there are workers; those steps then only tell.
@@ -222,7 +223,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         Raises:
             ResetNeeded, ValueError, FileNotFoundError: See `step`.
         """
-        if self.architecture is None:
+        if not self._episode.started:
             raise ResetNeeded("call reset() before prefetch(): it draws the seed that all children share")
         if np.ndim(actions) != 2:
             raise ValueError(f"actions have shape {np.shape(actions)}; expected (K, {self.decoder.action_size})")
@@ -242,14 +243,15 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
     def render(self) -> str | np.ndarray | None:  # type: ignore[override]
         """The last child (after reset: the drawn one) as a table (`ansi`) or as a picture, uint8 (H, W, 3)."""
-        if self.architecture is None:
+        architecture = self.architecture
+        if architecture is None:
             raise ResetNeeded("call reset() before render(): there is no architecture yet")
         from nases_env import rendering
 
         if self.render_mode == "ansi":
-            return rendering.table(self.architecture)
+            return rendering.table(architecture)
         if self.render_mode == "rgb_array":
-            return rendering.picture(self.architecture)
+            return rendering.picture(architecture)
         gym.logger.warn("render() without a render_mode shows nothing; pass render_mode='ansi' or 'rgb_array'")
         return None
 
@@ -271,9 +273,13 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """The walk from actions to rewards; opens the ledger when it is first asked for."""
         if self._pipeline is None:
             path, reuse = self._ledger_arguments
-            ledger = Ledger() if path is None else JournalLedger(path, reuse)
-            self._pipeline = Pipeline(self.space, self.decoder, self._make_evaluator, self._reward, ledger)
+            ledger = self._memory() if path is None else JournalLedger(path, reuse)
+            self._pipeline = Pipeline(self.space, self.decoder, self._make_evaluator, self.reward_function, ledger)
         return self._pipeline
+
+    def _memory(self) -> Ledger:
+        """What keeps evaluations where there is no journal."""
+        return Ledger()
 
     def _make_evaluator(self) -> Evaluator:
         source = (self.dataset, self.data_dir, self.protocol, self.device)
@@ -284,6 +290,12 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         from nases_env.evaluators.in_process import InProcessEvaluator
 
         return InProcessEvaluator(*source)
+
+
+def tell(child: Child, episode: Episode) -> dict[str, Any]:
+    """Go on to a child; returns what `step` tells about it."""
+    key = child.architecture.key
+    return step_info(child.evaluation, str(child.architecture), key, episode.take(child.row, key))
 
 
 def check_actions(actions: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

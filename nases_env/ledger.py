@@ -81,6 +81,21 @@ class Ledger:
         """Release the file; may be called twice."""
 
 
+class ForgetfulLedger(Ledger):
+    """Keeps nothing: for evaluators that answer faster than memory fills."""
+
+    def record(
+        self,
+        action: np.ndarray,
+        identity: EvaluationId,
+        architecture: Architecture,
+        evaluation: Evaluation,
+        reward: float,
+    ) -> None:
+        """Count the next child."""
+        self.children += 1
+
+
 class JournalLedger(Ledger):
     """Evaluations in a journal: one file per run, one writer.
 

@@ -20,6 +20,8 @@ class Child:
 
     origin: np.ndarray
     """float32 (m,)."""
+    row: np.ndarray
+    """Of the search space."""
     architecture: Architecture
     evaluation: Evaluation
     reward: float
@@ -64,10 +66,11 @@ class Pipeline:
         if self._evaluator is None:
             self._evaluator = self._make_evaluator()
         origins = self.decoder.decode(actions)
-        architectures = [self.space.architecture(row) for row in self.space.discretise(origins)]
+        rows = self.space.discretise(origins)
+        architectures = [self.space.architecture(row) for row in rows]
         evaluations = self._evaluations(actions, architectures, child_seeds)
-        for origin, architecture, evaluation in zip(origins, architectures, evaluations, strict=True):
-            yield Child(origin, architecture, evaluation, self._reward(evaluation))
+        for origin, row, architecture, evaluation in zip(origins, rows, architectures, evaluations, strict=True):
+            yield Child(origin, row, architecture, evaluation, self._reward(evaluation))
 
     def close(self) -> None:
         """Free the evaluator and the ledger's file; may be called twice."""

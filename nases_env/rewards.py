@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluators.base import Evaluation, Evaluations
 
 FAILURE_REWARD = -1.0
 """Of a failed child: Eq. 1's lowest value."""
 
-Reward = Callable[[Evaluation], float]
+Reward = Callable[[Evaluation | Evaluations], Any]
+"""A float of one evaluation, an array (K,) of K."""
 
 
-def eq1(evaluation: Evaluation) -> float:
+def eq1(evaluation: Evaluation | Evaluations) -> Any:
     """`(2 · ACC_val − ACC_tr)³` in [−1, 8]: validation accuracy less the generalisation gap, cubed (v1, Eq. 1)."""
     if evaluation.failure:
         return FAILURE_REWARD
-    return (2 * evaluation.validation_accuracy - evaluation.train_accuracy) ** 3
+    accuracy = 2 * evaluation.validation_accuracy - evaluation.train_accuracy
+    return accuracy * accuracy * accuracy  # unlike a power, rounded alike in arrays and floats
 
 
-def validation(evaluation: Evaluation) -> float:
+def validation(evaluation: Evaluation | Evaluations) -> Any:
     """ACC_val in [0, 1] (v3, Algorithm 1, line 7); −1 for a failed child."""
     return FAILURE_REWARD if evaluation.failure else evaluation.validation_accuracy
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -13,53 +14,52 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from nases_env.env import NASESEnv, check_actions, given_origin
+from nases_env.env import NASESEnv, check_actions, given_origin, tell
 from nases_env.episode import Episode
 
 
-class NASESVectorEnv(gym.vector.VectorEnv):
-    """K independent searches, each what `NASESEnv` is with the same seed, one child each a step.
+class Outcome(NamedTuple):
+    """What k children brought."""
 
-    `gym.make_vec("NASES-Digits-v0", num_envs=4, max_episode_steps=50)` makes one. Children are trained in
-    worker processes, by default as many as the protocol's threads leave cores for; results do not depend on how many.
+    origins: np.ndarray
+    """(k, m)."""
+    rewards: np.ndarray
+    """(k,)."""
+    info: dict[str, Any]
+    """What `step` tells about them: sequences of k, or one value for all."""
 
-    * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
-    * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
-      (K,), starts only those again.
-    * Autoreset: `NEXT_STEP`. The step after a truncation starts that search again; its action is not used, its reward
-      is 0 and its observation the new origin vector.
-    * Infos are arrays (K,) of what `NASESEnv` tells, with `_name` as masks of who told it.
+
+class SearchVectorEnv(gym.vector.VectorEnv, ABC):
+    """K independent searches: seeds, budgets, resets and infos. How children are built is a subclass's.
 
     Args:
+        env: What all searches share: spaces, decoder, reward.
         num_envs: K.
         max_episode_steps: The budget of each search; None: searches do not end.
-        workers: Processes that train children; 0: this one; None: as many as are of use.
-        keywords: Of `NASESEnv`. `ledger` keeps the children of all searches, in the order of steps, then of searches.
     """
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "autoreset_mode": AutoresetMode.NEXT_STEP}
 
-    def __init__(
-        self, num_envs: int = 1, max_episode_steps: int | None = None, workers: int | None = None, **keywords: Any
-    ):
+    def __init__(self, env: NASESEnv, num_envs: int, max_episode_steps: int | None):
         if num_envs < 1 or (max_episode_steps is not None and max_episode_steps < 1):
             raise ValueError(f"num_envs {num_envs} and max_episode_steps {max_episode_steps} have to be at least 1")
         self.num_envs = num_envs
-        self._parts = NASESEnv(workers=workers or 0, **keywords)
-        if workers is None:
-            self._parts.workers = _useful_workers(num_envs, self._parts.protocol.threads)
-        self.render_mode = self._parts.render_mode
-        self.space, self.decoder = self._parts.space, self._parts.decoder
-        self.single_action_space = self._parts.action_space
-        self.single_observation_space = self._parts.observation_space
+        self.render_mode = env.render_mode
+        self.space, self.decoder, self.reward_function = env.space, env.decoder, env.reward_function
+        self.single_action_space = env.action_space
+        self.single_observation_space = env.observation_space
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.episodes = [Episode(self.space) for _ in range(num_envs)]
         self._max_episode_steps = max_episode_steps
-        self._episodes = [Episode(self.space) for _ in range(num_envs)]
         self._rngs: list[np.random.Generator] = []
         self._observations = np.zeros(self.observation_space.shape or (), dtype=np.float32)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._ended = np.zeros(num_envs, dtype=bool)
+
+    @abstractmethod
+    def _build(self, actions: np.ndarray, searches: Sequence[int]) -> Outcome:
+        """Build the children of actions (k, n) for these searches, and go on to them."""
 
     def reset(  # type: ignore[override]
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -91,20 +91,20 @@ class NASESVectorEnv(gym.vector.VectorEnv):
             ValueError: If the actions have another shape, are not numbers or outside the box.
             FileNotFoundError: If the data are missing: what, where, how to get them.
         """
-        if any(episode.architecture is None for episode in self._episodes):
+        if not all(episode.started for episode in self.episodes):
             raise ResetNeeded("call reset() before step(): it draws the seeds that all children share")
         checked = check_actions(actions, (self.num_envs, self.decoder.action_size))
         rewards = np.zeros(self.num_envs)
         infos: dict[str, Any] = {}
         searching = np.flatnonzero(~self._ended).tolist()
-        children = self._parts.pipeline(checked[searching], [self._episodes[i].child_seed for i in searching])
+        outcome = self._build(checked[searching], searching) if searching else None
         for index in np.flatnonzero(self._ended).tolist():
             infos = self._start(index, None, infos)
-        for index, child in zip(searching, children, strict=True):
-            self._observations[index] = child.origin
-            rewards[index] = child.reward
-            infos = self._add_info(infos, self._episodes[index].take(child), index)
-            self._elapsed[index] += 1
+        if outcome:
+            self._observations[searching] = outcome.origins
+            rewards[searching] = outcome.rewards
+            self._elapsed[searching] += 1
+            self._add_infos(infos, outcome.info, searching)
         self._ended = self._elapsed >= (self._max_episode_steps or np.inf)
         terminations = np.zeros(self.num_envs, dtype=bool)
         return self._observations.copy(), rewards, terminations, self._ended.copy(), infos
@@ -116,19 +116,27 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         from nases_env import rendering
 
         draw = rendering.table if self.render_mode == "ansi" else rendering.picture
-        if any(episode.architecture is None for episode in self._episodes):
+        architectures = [episode.architecture for episode in self.episodes]
+        if None in architectures:
             raise ResetNeeded("call reset() before render(): there is no architecture yet")
-        return tuple(draw(episode.architecture) for episode in self._episodes if episode.architecture)
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """End the workers, free cached device memory and the journal."""
-        self._parts.close()
+        return tuple(draw(architecture) for architecture in architectures if architecture)
 
     def _start(self, index: int, given: np.ndarray | None, infos: dict[str, Any]) -> dict[str, Any]:
-        origin, info = self._episodes[index].start(self._rngs[index], given)
+        origin, info = self.episodes[index].start(self._rngs[index], given)
         self._observations[index] = origin
         self._elapsed[index], self._ended[index] = 0, False
         return self._add_info(infos, info, index)
+
+    def _add_infos(self, infos: dict[str, Any], info: dict[str, Any], searches: Sequence[int]) -> None:
+        """Add what some searches tell, as arrays like Gymnasium's: 0 or None where nobody told, and a mask."""
+        for name, values in info.items():
+            array = np.asarray(values)
+            kind = array.dtype if array.dtype.kind in "biuf" else object
+            if name not in infos:
+                infos[name] = np.full(self.num_envs, None if kind is object else 0, dtype=kind)
+                infos[f"_{name}"] = np.zeros(self.num_envs, dtype=bool)
+            infos[name][searches] = values
+            infos[f"_{name}"][searches] = True
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
         if not self._rngs:
@@ -146,9 +154,51 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         array = np.asarray(mask)
         if array.shape != (self.num_envs,) or array.dtype != bool or not array.any():
             raise ValueError(f"reset_mask is {mask!r}; expected {self.num_envs} booleans, at least one of them true")
-        if not array.all() and any(episode.architecture is None for episode in self._episodes):
+        if not array.all() and not all(episode.started for episode in self.episodes):
             raise ResetNeeded("the first reset starts all searches: leave reset_mask out")
         return array
+
+
+class NASESVectorEnv(SearchVectorEnv):
+    """K independent searches, each what `NASESEnv` is with the same seed, one child each a step.
+
+    `gym.make_vec("NASES-Digits-v0", num_envs=4, max_episode_steps=50)` makes one. Children are trained in
+    worker processes, by default as many as the protocol's threads leave cores for; results do not depend on how many.
+
+    * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
+    * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
+      (K,), starts only those again.
+    * Autoreset: `NEXT_STEP`. The step after a truncation starts that search again; its action is not used, its reward
+      is 0 and its observation the new origin vector.
+    * Infos are arrays (K,) of what `NASESEnv` tells, with `_name` as masks of who told it.
+
+    Args:
+        num_envs: K.
+        max_episode_steps: The budget of each search; None: searches do not end.
+        workers: Processes that train children; 0: this one; None: as many as are of use.
+        keywords: Of `NASESEnv`. `ledger` keeps the children of all searches, in the order of steps, then of searches.
+    """
+
+    def __init__(
+        self, num_envs: int = 1, max_episode_steps: int | None = None, workers: int | None = None, **keywords: Any
+    ):
+        self._env = NASESEnv(workers=workers or 0, **keywords)
+        if workers is None:
+            self._env.workers = _useful_workers(num_envs, self._env.protocol.threads)
+        super().__init__(self._env, num_envs, max_episode_steps)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the workers, free cached device memory and the journal."""
+        self._env.close()
+
+    def _build(self, actions: np.ndarray, searches: Sequence[int]) -> Outcome:
+        episodes = [self.episodes[index] for index in searches]
+        children = self._env.pipeline(actions, [episode.child_seed for episode in episodes])
+        infos = [tell(child, episode) for child, episode in zip(children, episodes, strict=True)]
+        origins, rewards = zip(*((child.origin, child.reward) for child in children), strict=True)
+        return Outcome(
+            np.stack(origins), np.array(rewards), {name: [info[name] for info in infos] for name in infos[0]}
+        )
 
 
 def _useful_workers(num_envs: int, threads: int | None) -> int:

@@ -30,11 +30,13 @@ from tqdm import tqdm
 
 from agents.run_directory import RunDirectory
 from nases_env import embeddings
+from nases_env.children import datasets
 from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
 from nases_env.ledger import read_trials
 from nases_env.pipeline import Child
 from nases_env.search_spaces.base import HIGH, LOW
+from nases_env.surrogates.table import SUFFIX, card_path
 
 SHARES = {"uniform": 0.4, "decoder": 0.4, "mutation": 0.2}
 """Of the architectures: uniform origin vectors, uniform actions of a decoder, mutations of good ones."""
@@ -42,7 +44,6 @@ GOOD = 0.1
 """Share of the children so far that are mutated, those with the highest rewards."""
 MUTATED = 3
 """Numbers of an origin vector that a mutation draws anew, at most."""
-SUFFIX = ".csv.gz"
 ROUND = 20
 """Architectures that are chosen together."""
 
@@ -219,19 +220,17 @@ def write_table(path: Path, rows: list[dict[str, Any]], card: dict[str, Any]) ->
     card_path(path).write_text(json.dumps(card, indent=2) + "\n")
 
 
-def card_path(table: Path) -> Path:
-    """Where the card of a table is."""
-    return table.with_name(table.name.removesuffix(SUFFIX) + ".json")
-
-
 def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict[str, Any]:
     """The card: what was evaluated how, where and when."""
     trials = read_trials(run.journal)
+    data = datasets.load(environment.dataset, environment.data_dir, environment.protocol, "cpu")
+    _, channels, side, _ = data.train.images.shape
     dates = [trial.datetime_complete.date().isoformat() for trial in (trials[0], trials[-1]) if trial.datetime_complete]
     return {
         "command": shlex.join(["python", *sys.argv]),
         "protocol": dataclasses.asdict(environment.protocol),
         "dataset": options.dataset.partition(":")[0],
+        "images": {"side": side, "channels": channels, "classes": data.classes},
         "fingerprint": trials[0].user_attrs["evaluation"]["evaluator"],
         "rules": options.rules,
         "decoder": options.decoder,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from nases_env.search_spaces import Architecture
 
@@ -36,6 +38,20 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
         return dataclasses.asdict(self)
+
+
+class Evaluations(NamedTuple):
+    """What a surrogate tells of K children, none of which fails: arrays (K,)."""
+
+    train_accuracy: np.ndarray
+    validation_accuracy: np.ndarray
+    parameters: np.ndarray
+    flops: np.ndarray
+
+    @property
+    def failure(self) -> str:
+        """Of none of them."""
+        return ""
 
 
 class Evaluator(Protocol):

@@ -45,7 +45,12 @@ class Architecture(ABC):
     @cached_property
     def key(self) -> str:
         """16 hexadecimal digits that name this network; two vectors that mean the same network share it."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        return key(self.to_json())
+
+
+def key(json: str) -> str:
+    """The key of the architecture with this canonical JSON."""
+    return hashlib.sha256(json.encode()).hexdigest()[:16]
 
 
 class SearchSpace(ABC):
@@ -99,6 +104,18 @@ class SearchSpace(ABC):
     @abstractmethod
     def architecture(self, row: np.ndarray) -> Architecture:
         """The architecture of one row of `discretise`."""
+
+    @abstractmethod
+    def row(self, architecture: Architecture) -> np.ndarray:
+        """The row (m,) of an architecture.
+
+        Raises:
+            ValueError: If it is not one of this space.
+        """
+
+    @abstractmethod
+    def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
+        """What `str` and `key` of the architectures of rows (K, m) are; no architecture is built."""
 
     @abstractmethod
     def origin_of(self, architecture: Architecture) -> np.ndarray:

@@ -7,14 +7,15 @@ parameter counts of Table 2.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 
-from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace
+from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace, key
 
 LAYERS = 15
 OPERATIONS = ("separable", "convolution", "max_pool", "average_pool")
@@ -94,8 +95,7 @@ class MacroArchitecture(Architecture):
 
     def to_json(self) -> str:
         """Canonical JSON with the keys space, rules, layers (operation, size, filters) and links (1-based)."""
-        fields = {"space": "macro", "rules": self.rules, "layers": self.layers, "links": self.links}
-        return json.dumps(fields, separators=(",", ":"))
+        return _json(self.rules, map(_fragment, self.layers), map(_fragment, self.links))
 
     @classmethod
     def from_json(cls, text: str) -> MacroArchitecture:
@@ -116,10 +116,7 @@ class MacroArchitecture(Architecture):
             ) from error
 
     def __str__(self) -> str:
-        parts = [str(layer) for layer in self.layers]
-        for early, late in self.links:
-            parts[late - 1] += f" +{early}"
-        return ", ".join(parts)
+        return _text(map(str, self.layers), self.links)
 
 
 class MacroSpace(SearchSpace):
@@ -165,13 +162,14 @@ class MacroSpace(SearchSpace):
 
     def _canonical(self, rows: np.ndarray) -> np.ndarray:
         """Rows without what their layers do not use."""
-        operations, sizes, filters, links = _split(rows.copy())
+        rows = rows.copy()
+        operations, sizes, filters, _ = _split(rows)  # views
         # Layer 1 is always a convolution: a pool on raw pixels cripples a network.
         operations[:, 0] = CONVOLUTION
         if not self.rules.pools_have_filters:
             pools = operations >= MAX_POOL
             sizes[pools] = filters[pools] = 0
-        return np.concatenate([operations, sizes, filters, links], axis=1)
+        return rows
 
     def decisions(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """operation, filter_size, filters (K, 15 each) and links (K, 105)."""
@@ -184,8 +182,22 @@ class MacroSpace(SearchSpace):
             MacroLayer(OPERATIONS[operation], size, FILTER_STEP * tens)
             for operation, size, tens in zip(operations, sizes, filters, strict=True)
         )
-        linked = sorted((early + 1, late + 1) for (early, late), link in zip(PAIRS, links, strict=True) if link)
-        return MacroArchitecture(self.rules_name, tuple(layers), tuple(linked))
+        return MacroArchitecture(self.rules_name, tuple(layers), tuple(compress(_LINKS, links)))
+
+    def row(self, architecture: Architecture) -> np.ndarray:
+        """The row (150,) of an architecture."""
+        if not isinstance(architecture, MacroArchitecture) or architecture.rules != self.rules_name:
+            raise ValueError(f"expected an architecture of {self.rules_name!r} rules, got {architecture!r}")
+        return _row(self.rules, architecture.layers, architecture.links)
+
+    def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
+        """What `str` and `key` of the architectures of rows (K, 150) are; no architecture is built."""
+        texts, keys = [], []
+        for *layers, links in zip(*(part.tolist() for part in _split(rows)), strict=True):
+            names, fragments = zip(*map(_described, *layers), strict=True)
+            texts.append(_text(names, compress(_LINKS, links)))
+            keys.append(key(_json(self.rules_name, fragments, compress(_LINK_FRAGMENTS, links))))
+        return texts, keys
 
     def from_json(self, text: str) -> MacroArchitecture:
         """The architecture of `MacroArchitecture.to_json`; its rules must be this space's."""
@@ -198,9 +210,7 @@ class MacroSpace(SearchSpace):
 
     def origin_of(self, architecture: Architecture) -> np.ndarray:
         """Bin centres for operations, sizes and filters; the smallest coefficients that give the links."""
-        if not isinstance(architecture, MacroArchitecture) or architecture.rules != self.rules_name:
-            raise ValueError(f"expected an architecture of {self.rules_name!r} rules, got {architecture!r}")
-        operations, sizes, filters, links = _split(_row(self.rules, architecture.layers, architecture.links)[None])
+        operations, sizes, filters, links = _split(self.row(architecture)[None])
         choices = np.zeros((LAYERS, len(FIELDS)), dtype=np.int64)
         choices[:, 0] = np.maximum(filters[0], 1) - 1
         choices[:, 1] = np.maximum(np.searchsorted(self.rules.sizes, sizes[0]), 0)
@@ -216,7 +226,38 @@ def _ceil(values: np.ndarray) -> np.ndarray:
 
 def _split(rows: np.ndarray) -> list[np.ndarray]:
     """Operations, sizes, tens of filters (K, 15 each) and links (K, 105) of rows."""
-    return np.split(rows, (LAYERS, 2 * LAYERS, 3 * LAYERS), axis=1)
+    return [rows[:, i * LAYERS : (i + 1) * LAYERS] for i in range(3)] + [rows[:, 3 * LAYERS :]]
+
+
+@cache
+def _fragment(part: tuple[str | int, ...]) -> str:
+    """JSON of a layer or of a link."""
+    return json.dumps(part, separators=(",", ":"))
+
+
+_LINKS = [(early + 1, late + 1) for early, late in PAIRS]
+_PAIR_INDEX = {link: index for index, link in enumerate(_LINKS)}
+_LINK_FRAGMENTS = [_fragment(link) for link in _LINKS]
+
+
+@cache
+def _described(operation: int, size: int, tens: int) -> tuple[str, str]:
+    """A layer as text and as JSON."""
+    layer = MacroLayer(OPERATIONS[operation], size, FILTER_STEP * tens)
+    return str(layer), _fragment(layer)
+
+
+def _json(rules: str, layers: Iterable[str], links: Iterable[str]) -> str:
+    """JSON of an architecture, from that of its layers and links."""
+    return f'{{"space":"{MacroSpace.name}","rules":"{rules}","layers":[{",".join(layers)}],"links":[{",".join(links)}]}}'
+
+
+def _text(layers: Iterable[str], links: Iterable[tuple[int, int]]) -> str:
+    """A line to read: each layer, and what is linked to it."""
+    parts = list(layers)
+    for early, late in links:
+        parts[late - 1] += f" +{early}"
+    return ", ".join(parts)
 
 
 def _row(rules: Rules, layers, links) -> np.ndarray:
@@ -234,7 +275,7 @@ def _row(rules: Rules, layers, links) -> np.ndarray:
             raise ValueError(f"{operation} has size {size} of {rules.sizes} and {filters} filters of 10, 20 … 300")
     linked = [0] * len(PAIRS)
     for early, late in links:
-        linked[PAIRS.index((early - 1, late - 1))] = 1
+        linked[_PAIR_INDEX[early, late]] = 1
     return np.concatenate([np.array(numbers, dtype=np.int64).T.reshape(-1), np.array(linked, dtype=np.int64)])
 
 

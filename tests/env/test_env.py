@@ -601,7 +601,7 @@ class TestPickling:
                 "ledger": env._ledger_arguments,
             } | {
                 name: getattr(env, name)
-                for name in ("dataset", "data_dir", "protocol", "device", "_reward", "render_mode")
+                for name in ("dataset", "data_dir", "protocol", "device", "reward_function", "render_mode")
             }  # fmt: skip
 
         assert kept(twin) == kept(env)

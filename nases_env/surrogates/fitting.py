@@ -1,0 +1,88 @@
+"""From a table of evaluations to the models of a surrogate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm
+import numpy as np
+from scipy.special import logit
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from nases_env.children.protocol import Protocol
+from nases_env.surrogates.macro import Images, MacroFeatures
+from nases_env.surrogates.model import TARGETS, Noise, Regressor
+from nases_env.surrogates.table import Table
+
+PENALTY = 100.0
+"""Of the linear model's squared coefficients, features having deviation 1."""
+TREES = 200
+TREE_SETTINGS: dict[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.2,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+
+
+def features(table: Table) -> np.ndarray:
+    """Of every evaluation, (N, F).
+
+    Raises:
+        ValueError: If the architectures follow other rules than `paper`.
+    """
+    card = table.card
+    if card["rules"] != "paper":
+        raise ValueError(f"the table's architectures follow {card['rules']!r} rules; surrogates know 'paper' only")
+    return MacroFeatures(Protocol(**card["protocol"]), Images(**card["images"]))(table.rows)[0]
+
+
+def logits(table: Table) -> np.ndarray:
+    """Of both accuracies, (N, 2) in the order of TARGETS; finite also where every image was right."""
+    images = table.card["protocol"]["validation_images"]  # as many training images are measured
+    accuracies = np.stack([table.measured[target] for target in TARGETS], axis=1)
+    return logit((images * accuracies + 0.5) / (images + 1))
+
+
+def fit_linear(features: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (c, F) and intercepts (c,) of a ridge regression of values (N, c) on features (N, F)."""
+    scaler = StandardScaler().fit(features)
+    ridge = Ridge(PENALTY).fit(scaler.transform(features), values)
+    coefficients = ridge.coef_ / scaler.scale_
+    return coefficients, ridge.intercept_ - coefficients @ scaler.mean_
+
+
+def fit_regressor(features: np.ndarray, values: np.ndarray, seed: int = 0) -> Regressor:
+    """The regressor of logits (N, 2) on features (N, F)."""
+    coefficients, intercepts = fit_linear(features, values)
+    rest = values - features @ coefficients.T - intercepts
+
+    def squared_error(predicted: np.ndarray, _: lightgbm.Dataset) -> tuple[np.ndarray, np.ndarray]:
+        return predicted - rest, np.ones_like(rest)
+
+    settings = TREE_SETTINGS | {"objective": squared_error, "num_class": rest.shape[1], "seed": seed}
+    trees = lightgbm.train(settings, lightgbm.Dataset(features, rest[:, 0]), TREES)
+    return Regressor(coefficients, intercepts, trees)
+
+
+def fit_noise(table: Table) -> Noise:
+    """How logits vary between child seeds, from the architectures with several.
+
+    Raises:
+        ValueError: If no architecture was evaluated with several child seeds.
+    """
+    of, values = table.architecture_index, logits(table)
+    count = np.bincount(of)
+    means = np.stack([np.bincount(of, column) / count for column in values.T], axis=1)
+    residuals = (values - means[of])[count[of] > 1]
+    freedom = (count - 1).sum()
+    if not freedom:
+        raise ValueError("the table repeats no architecture, so it tells nothing of the noise: see --repeated")
+    return Noise(residuals.T @ residuals / freedom)

@@ -1,0 +1,168 @@
+"""What a surrogate knows of a macro architecture: its sizes, and how its layers lie on the paths through it.
+
+Many rows of `MacroSpace.discretise` at once, rules `paper`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nases_env.children.protocol import Protocol
+from nases_env.search_spaces.macro import CONVOLUTION, LAYERS, OPERATIONS, PAIRS, RULES, MacroSpace
+
+STAGES = 3
+"""Equal parts of the layers; the protocols' reductions lie between them."""
+DECAYS = (0.8, 0.5)
+"""What is left of a signal that a layer weakens."""
+LARGEST = max(RULES["paper"].sizes)
+SEPARABLE = OPERATIONS.index("separable")
+
+_EARLY, _LATE = np.array(PAIRS).T
+_STAGE = np.arange(LAYERS) * STAGES // LAYERS
+_SAME_STAGE = _STAGE[:, None] == _STAGE
+
+
+class Images(NamedTuple):
+    """What children see."""
+
+    side: int
+    """Pixels."""
+    channels: int
+    classes: int
+
+
+class MacroFeatures:
+    """Features of macro architectures under `paper` rules.
+
+    Every layer reads its predecessor and what is linked to it; the *share* of a layer in what another one reads is its
+    share of the channels. Along shares, every layer has an *influence* on the classifier: its share in what that reads,
+    directly and through other layers.
+
+    Args:
+        protocol: Its width and reductions.
+        images: What children see.
+    """
+
+    def __init__(self, protocol: Protocol, images: Images):
+        self._space = MacroSpace("paper")
+        self._images = images
+        self._filters = np.array([protocol.filters(10 * tens) for tens in range(31)])
+        sides = [images.side]
+        for layer in range(1, LAYERS):
+            sides.append(-(-sides[-1] // 2) if layer in protocol.reductions else sides[-1])
+        self._pixels = np.array(sides) ** 2
+        self._layers = _layer_table()
+
+    def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features, float64 (K, F), and the children's exact parameters and FLOPs of one image, int64 (K,), of rows
+        (K, 150).
+        """
+        network = self._network(rows)
+        weights, normalised = self._weights(network)
+        groups = self._groups(network, weights)
+        classifier = network.inputs[:, LAYERS] * self._images.classes
+        parameters = (weights + 2 * normalised).sum(axis=1) + classifier + self._images.classes
+        flops = 2 * ((weights * self._pixels).sum(axis=1) + classifier)
+        return np.concatenate([*groups.values()], axis=1), parameters, flops
+
+    def _groups(self, network: _Network, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Features by what they tell, (K, n) each."""
+        channels = network.reads * network.widths[:, None]
+        share = channels / channels.sum(axis=2, keepdims=True).clip(min=1)
+        influence, direct = _influence(share)[:, :, None], share[:, LAYERS]
+        layers = self._layers[network.operations, network.sizes]
+        operations, sized, factors = np.split(layers, (len(OPERATIONS), 2 * len(OPERATIONS)), axis=2)
+        signals = _signals(share, factors)
+        links = network.reads.sum(axis=2)[:, 1:] - 1
+        totals = [
+            np.log(weights.sum(axis=1)),
+            np.log(network.inputs[:, LAYERS]),
+            network.inputs.max(axis=1),
+            links.sum(axis=1),
+            links[:, -1],
+        ]
+        parts = weights[:, :, None], network.widths[:, :, None], operations, influence * layers[:, :, : 2 * len(OPERATIONS)]
+        by_stage = np.concatenate(parts, axis=2).reshape(len(weights), STAGES, LAYERS // STAGES, -1).sum(axis=2)
+        return {
+            "totals": np.stack(totals, axis=1),
+            "log_weights": np.log(by_stage[:, :, 0]),
+            "width, operations": by_stage[:, :, 1:].reshape(len(weights), -1),
+            "links": (network.reads[:, :LAYERS] * _SAME_STAGE).reshape(len(weights), STAGES, -1).sum(axis=2),
+            "direct": direct,
+            "direct_operations": (direct[:, :, None] * operations).sum(axis=1),
+            "log_narrowing": np.log(network.widths / network.inputs[:, :LAYERS]),
+            "signal": signals[:, :LAYERS, 0],
+            "classifier_signals": signals[:, LAYERS],
+        }
+
+    def _network(self, rows: np.ndarray) -> _Network:
+        decided = self._space.decisions(rows)
+        reads = np.zeros((len(rows), LAYERS + 1, LAYERS))
+        reads[:, np.arange(1, LAYERS + 1), np.arange(LAYERS)] = 1
+        reads[:, _LATE + 1, _EARLY] = decided["links"]
+        widths = self._filters[decided["filters"]]
+        inputs = (reads * widths[:, None]).sum(axis=2).astype(np.int64)
+        inputs[:, 0] = self._images.channels
+        return _Network(decided["operation"], decided["filter_size"], widths, reads, inputs)
+
+    def _weights(self, network: _Network) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of convolutions and normalised channels, int64 (K, layers) each."""
+        operations, sizes, widths = network.operations, network.sizes, network.widths
+        convolution, separable = operations == CONVOLUTION, operations == SEPARABLE
+        weights = network.inputs[:, :LAYERS] * widths
+        weights[:, 0] = 0  # the first layer has no 1×1 convolution
+        inputs = np.concatenate([network.inputs[:, :1], widths[:, 1:]], axis=1)
+        weights = weights + convolution * sizes**2 * inputs * widths
+        weights = weights + separable * 2 * (sizes**2 + widths) * widths
+        normalised = widths * (1 + convolution + 2 * separable)
+        normalised[:, 0] = widths[:, 0]
+        return weights, normalised
+
+
+class _Network(NamedTuple):
+    operations: np.ndarray
+    """(K, layers)."""
+    sizes: np.ndarray
+    widths: np.ndarray
+    """Channels that each layer puts out."""
+    reads: np.ndarray
+    """(K, layers + 1, layers): whether a layer, or at the end the classifier, reads another one."""
+    inputs: np.ndarray
+    """Channels that each reads, (K, layers + 1)."""
+
+
+def _influence(share: np.ndarray) -> np.ndarray:
+    """Of each layer on the classifier, (K, layers)."""
+    influence = share[:, LAYERS].copy()
+    for layer in range(LAYERS - 1, 0, -1):
+        influence[:, :layer] += share[:, layer, :layer] * influence[:, layer, None]
+    return influence
+
+
+def _layer_table() -> np.ndarray:
+    """What is told of a layer, by its operation and size, (operations, sizes, n): which operation it is, of which size,
+    and what it leaves of several signals. Every layer weakens one signal, layers of one operation another, or the more
+    the larger they are.
+    """
+    operations = np.broadcast_to(np.eye(len(OPERATIONS))[:, None], (len(OPERATIONS), LARGEST + 1, len(OPERATIONS)))
+    sizes = np.arange(LARGEST + 1)[:, None]
+    factors = [
+        decay**steps
+        for decay in DECAYS
+        for steps in (np.ones_like(operations[:, :, :1]), operations, operations * (sizes - 1) / 2)
+    ]
+    return np.concatenate([operations, operations * sizes, *factors], axis=2)
+
+
+def _signals(share: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Signals that start as 1 in the image, mix by shares and are weakened by factors (K, layers, n): what each layer
+    puts out, and last what the classifier gets, (K, layers + 1, n).
+    """
+    signals = np.zeros((len(share), LAYERS + 1, factors.shape[2]))
+    signals[:, 0] = 1
+    for layer in range(LAYERS):
+        signals[:, layer] *= factors[:, layer]
+        signals[:, layer + 1 :] += share[:, layer + 1 :, layer, None] * signals[:, layer, None]
+    return signals

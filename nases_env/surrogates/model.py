@@ -1,0 +1,194 @@
+"""A surrogate: a model of the logits of both accuracies, and of how much the child seed changes them.
+
+It is linear, with boosted trees (LightGBM) of what that leaves. In logits the spread between child seeds is
+the same for good and bad architectures, so one covariance describes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import expit, ndtri
+
+from nases_env import threads
+from nases_env.children.protocol import Protocol
+from nases_env.evaluators.base import Evaluations
+from nases_env.surrogates.macro import Images, MacroFeatures
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+TARGETS = ("train_accuracy", "validation_accuracy")
+CARD, TREES = "card.json", "trees.txt"
+DIGITS = 6
+"""Decimals of an accuracy: processors differ in the last bits of a logarithm."""
+PIECE = 128
+"""Rows at a time: what they need fits a cache."""
+
+
+@dataclass(frozen=True)
+class Regressor:
+    """Features → the logits of both accuracies, in the order of TARGETS: a linear model, and trees of what it leaves."""
+
+    coefficients: np.ndarray
+    """(2, F)."""
+    intercepts: np.ndarray
+    """(2,)."""
+    trees: Booster
+    """One model with as many trees for each target: two would take twice the time of a call."""
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Logits (K, 2) of features (K, F)."""
+        linear = (features[:, None] * self.coefficients).sum(axis=2)  # row by row, unlike a matrix product
+        return self.intercepts + linear + self.trees.predict(features, num_threads=1)
+
+
+class Noise:
+    """How the logits of both accuracies vary with the child seed: normally, and together.
+
+    Args:
+        covariance: (2, 2), in the order of TARGETS.
+    """
+
+    def __init__(self, covariance: np.ndarray):
+        self.covariance = covariance
+        self._root = np.linalg.cholesky(covariance)
+
+    def draw(self, keys: Sequence[str], child_seeds: Sequence[int]) -> np.ndarray:
+        """What is added to the logits, (K, 2): always the same for an architecture's key and a child seed."""
+        digests = b"".join(
+            hashlib.blake2b(f"{key} {seed}".encode(), digest_size=16).digest()
+            for key, seed in zip(keys, child_seeds, strict=True)
+        )
+        uniform = (np.frombuffer(digests, "<u8").reshape(-1, 2) >> 11) * 2.0**-53 + 2.0**-54
+        return (ndtri(uniform)[:, None] * self._root).sum(axis=2)
+
+
+class Surrogate:
+    """Predicts the accuracies that a protocol would measure. Its models are read when they are first used.
+
+    Args:
+        path: Folder with a card and a LightGBM model as text.
+        noise: Whether to add what the child seed would change.
+
+    Raises:
+        FileNotFoundError: If the card is missing.
+        ValueError: If it is not the card of a surrogate.
+    """
+
+    def __init__(self, path: Path, noise: bool = False):
+        self.path, self.noise = path, noise
+        self.card = read_card(path)
+        self.protocol = Protocol(**self.card["protocol"])
+        self.dataset: str = self.card["dataset"]
+        self.rules: str = self.card["rules"]
+        self._noise = Noise(np.array(self.card["noise_covariance"]))
+        self._features = MacroFeatures(self.protocol, Images(**self.card["images"]))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all its files, and whether there is noise: 16 hexadecimal digits."""
+        content = self._read(CARD) + self._read(TREES)
+        return hashlib.sha256(content + b" noise" * self.noise).hexdigest()[:16]
+
+    @cached_property
+    def regressor(self) -> Regressor:
+        """Features → logits.
+
+        Raises:
+            FileNotFoundError: If the trees are missing.
+            ValueError: If they are not those that the card was written with.
+        """
+        from lightgbm import Booster
+
+        text, linear = self._read(TREES), self.card["linear"]
+        if (found := hashlib.sha256(text).hexdigest()) != self.card["trees_sha256"]:
+            raise ValueError(
+                f"{self.path / TREES} has the hash {found}; its card {self.path / CARD} belongs to "
+                f"{self.card['trees_sha256']}: one of the two is damaged. Fit it again with scripts/fit_surrogate.py"
+            )
+        return Regressor(
+            np.array([linear[target]["coefficients"] for target in TARGETS]),
+            np.array([linear[target]["intercept"] for target in TARGETS]),
+            Booster(model_str=text.decode()),
+        )
+
+    def predict(self, rows: np.ndarray, keys: Sequence[str], child_seeds: Sequence[int]) -> Evaluations:
+        """What children would measure; each row's numbers do not depend on the others.
+
+        Args:
+            rows: Of the search space, (K, m).
+            keys: The architectures' keys, for the noise.
+            child_seeds: For the noise.
+        """
+        regressor = self.regressor  # read before threads ask for it
+
+        def predict(piece: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            features, parameters, flops = self._features(piece)
+            return regressor(features), parameters, flops
+
+        pieces = np.split(rows, range(PIECE, len(rows), PIECE))
+        logits, parameters, flops = map(np.concatenate, zip(*threads.share(predict, pieces), strict=True))
+        if self.noise:
+            logits += self._noise.draw(keys, child_seeds)
+        train, validation = np.round(expit(logits), DIGITS).T
+        return Evaluations(train, validation, parameters, flops)
+
+    def _read(self, name: str) -> bytes:
+        file = self.path / name
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing; fit the surrogate again with scripts/fit_surrogate.py")
+        return file.read_bytes()
+
+
+def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -> None:
+    """Write a surrogate's folder.
+
+    Args:
+        path: The folder, made if missing.
+        regressor: Features → logits.
+        noise: Of the child seed.
+        card: What to tell about it; the linear model, the trees' hash and the noise are added.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    text = regressor.trees.model_to_string().encode()
+    (path / TREES).write_bytes(text)
+    linear = {
+        target: {"intercept": intercept, "coefficients": coefficients}
+        for target, intercept, coefficients in zip(
+            TARGETS, regressor.intercepts.tolist(), regressor.coefficients.tolist(), strict=True
+        )
+    }
+    added = {
+        "noise_covariance": noise.covariance.tolist(),
+        "trees_sha256": hashlib.sha256(text).hexdigest(),
+        "linear": linear,
+    }
+    (path / CARD).write_text(json.dumps({"kind": "surrogate", **card, **added}, indent=1) + "\n")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card of the surrogate in that folder.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If it is not the card of a surrogate.
+    """
+    file = path / CARD
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing; fit the surrogate again with scripts/fit_surrogate.py")
+    try:
+        card = json.loads(file.read_text())
+        if card["kind"] != "surrogate" or {*card["linear"]} != {*TARGETS}:
+            raise ValueError(f"its kind is {card['kind']!r}")
+        Protocol(**card["protocol"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is no card that scripts/fit_surrogate.py wrote ({error!r})") from error
+    return card
