@@ -18,6 +18,7 @@ from nases_env.pipeline import Child, Pipeline
 from nases_env.search_spaces.base import HIGH, LOW, Architecture, SearchSpace
 
 if TYPE_CHECKING:
+    from nases_env.children.protocol import Protocol
     from nases_env.evaluators import Evaluation, Evaluator
 
 
@@ -128,7 +129,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self,
         dataset: str = "digits",
         data_dir: str = "data",
-        protocol: str | Mapping[str, Any] = "digits",
+        protocol: str | Mapping[str, Any] | Protocol = "digits",
         space: str = "macro",
         rules: str = "paper",
         decoder: str = "autoencoder",

@@ -130,8 +130,8 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
     def _add_infos(self, infos: dict[str, Any], info: dict[str, Any], searches: Sequence[int]) -> None:
         """Add what some searches tell, as arrays like Gymnasium's: 0 or None where nobody told, and a mask."""
         for name, values in info.items():
-            array = np.asarray(values)
-            kind = array.dtype if array.dtype.kind in "biuf" else object
+            first = values if isinstance(values, str) else values[0]
+            kind = object if isinstance(first, str) else np.asarray(first).dtype
             if name not in infos:
                 infos[name] = np.full(self.num_envs, None if kind is object else 0, dtype=kind)
                 infos[f"_{name}"] = np.zeros(self.num_envs, dtype=bool)

@@ -35,6 +35,8 @@ from nases_env.search_spaces.macro import LAYERS, MacroLayer
 
 ACTIONS = 10_000
 STEPS = 50
+SEARCHES = (64, 1024)
+"""Side by side, on a surrogate."""
 PURE = {"conv3": ("convolution", 3), "conv5": ("convolution", 5), "conv7": ("convolution", 7), "sep5": ("separable", 5),
         "max7": ("max_pool", 7), "avg7": ("average_pool", 7)}  # fmt: skip
 PURE_FILTERS = 170
@@ -141,6 +143,24 @@ def stepping(options: Options) -> list[Row]:
     return rows
 
 
+def surrogate_stepping(repeats: int) -> list[Row]:
+    """Steps of the environment on a surrogate with noise: of one search, and of many side by side."""
+    env = gym.make("NASES-Digits-Surrogate-v0", noise=True)
+    env.reset(seed=0)
+    actions = iter(np.random.default_rng(0).random(((repeats + 1) * STEPS, 20), np.float32))
+    rows = [timed("surrogate: env.step", lambda: env.step(next(actions)), repeats, STEPS)]
+    for searches in SEARCHES:
+        many = gym.make_vec("NASES-Digits-Surrogate-v0", num_envs=searches, noise=True)
+        many.reset(seed=0)
+        many.action_space.seed(0)
+        samples = iter([many.action_space.sample() for _ in range(10 * repeats + 1)])
+        row = timed("", lambda many=many, samples=samples: many.step(next(samples)), repeats, 10)  # type: ignore[misc]
+        spread = row.spread[0] / searches, row.spread[1] / searches
+        name = f"surrogate: a step of one of {searches:,} searches"
+        rows.append(Row(name, row.seconds / searches, spread, steps_per_second=searches / row.seconds))
+    return rows
+
+
 def architectures(options: Options) -> dict[str, MacroArchitecture]:
     """What to train, by name."""
     space = MacroSpace()
@@ -168,6 +188,7 @@ def main(options: Options) -> int:
         for name in options.decoders:
             rows += decoding(name, options.repeats)
         rows += stepping(options)
+        rows += surrogate_stepping(options.repeats)
         if job.children and job.rungs:
             rows += training(job)
         if job.children and options.workers:

@@ -40,6 +40,8 @@ ENVIRONMENT = (
     "reward",
     "device",
     "workers",
+    "surrogate",
+    "noise",
 )
 
 
@@ -48,7 +50,7 @@ class Options:
     """Runs one search to its end and records it. Options of the environment default to what its id registers."""
 
     env_id: str = "NASES-Digits-v0"
-    """Environment: NASES-Digits-v0, NASES-CIFAR10-v0, NASES-v0 or another registered one."""
+    """Environment: NASES-Digits-v0, NASES-Digits-Surrogate-v0, NASES-CIFAR10-v0, NASES-v0 or another registered one."""
     agent: Literal["reinforce", "random", "ppo", "a2c", "sac", "td3"] = "reinforce"
     """Who searches."""
     children: int = 30
@@ -87,6 +89,10 @@ class Options:
     """auto, cpu or cuda."""
     workers: int | None = None
     """Processes that train children: 1 keeps the search alive whatever happens to one; None or 0: in this process."""
+    surrogate: str | None = None
+    """Of a surrogate's environment: digits or a folder that scripts/fit_surrogate.py wrote."""
+    noise: bool = False
+    """Of a surrogate's environment: whether accuracies vary with the child seed."""
     batch: int = 1
     """Children that are chosen before any of them is known, so that as many workers have something to do. Unlike the
     number of workers it changes the search."""
@@ -97,7 +103,8 @@ class Options:
 
     def environment(self) -> dict[str, Any]:
         """Keywords for gym.make; folders by their absolute paths, so that the search can be retrained from anywhere."""
-        keywords = {name: getattr(self, name) for name in ENVIRONMENT if getattr(self, name) is not None}
+        given = {name: getattr(self, name) for name in ENVIRONMENT}
+        keywords = {name: value for name, value in given.items() if value is not None and value is not False}
         if self.overrides:
             registered = gym.spec(self.env_id).kwargs.get("protocol", "digits")
             keywords["protocol"] = {"preset": self.protocol or registered, **parse_overrides(self.overrides)}
@@ -105,6 +112,8 @@ class Options:
             keywords["dataset"] = absolute(keywords["dataset"])
         if "data_dir" in keywords:
             keywords["data_dir"] = str(Path(keywords["data_dir"]).resolve())
+        if "surrogate" in keywords and Path(keywords["surrogate"]).is_dir():
+            keywords["surrogate"] = str(Path(keywords["surrogate"]).resolve())
         return keywords
 
 
@@ -149,7 +158,7 @@ def main(options: Options) -> int:
             reuse=[str(RunDirectory(path).journal if Path(path).is_dir() else path) for path in options.reuse],
             **keywords,
         )
-    except (ValueError, OSError, ImportError, gym.error.Error) as error:
+    except (ValueError, OSError, ImportError, gym.error.Error, TypeError) as error:  # TypeError: a surrogate's --device
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(
@@ -209,9 +218,10 @@ def _agent_settings(options: Options) -> ReinforceSettings | None:
 
 def _flat(settings: dict[str, Any], environment: NASESEnv) -> dict[str, Any]:
     """One level, with what the environment's keywords are where they were left to their defaults."""
-    defaults = {name: parameter.default for name, parameter in inspect.signature(NASESEnv).parameters.items()}
+    parameters = inspect.signature(type(environment)).parameters
+    defaults = {name: parameters[name].default for name in ENVIRONMENT if name in parameters}
     registered = environment.spec.kwargs if environment.spec else {}
-    keywords = {name: (defaults | registered)[name] for name in ENVIRONMENT}
+    keywords = defaults | {name: value for name, value in registered.items() if name in defaults}
     nested = {f"reinforce.{name}": value for name, value in settings["reinforce"].items()}
     flat = {name: value for name, value in settings.items() if name not in ("reinforce", *ENVIRONMENT)}
     return flat | keywords | (nested if settings["agent"] == "reinforce" else {})

@@ -12,7 +12,7 @@ import nases_env  # noqa: F401
 from nases_env.children.protocol import PRESETS
 from nases_env.env import NASESEnv
 
-IDS = ("NASES-v0", "NASES-CIFAR10-v0", "NASES-Digits-v0")
+IDS = ("NASES-v0", "NASES-CIFAR10-v0", "NASES-Digits-v0", "NASES-Digits-Surrogate-v0")
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
 
 

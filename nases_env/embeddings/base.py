@@ -84,11 +84,12 @@ class Decoder(ABC):
 
 
 BLOCK = 8
-"""Rows per matrix product. BLAS rounds products of 1, 8 and 10,000 rows, and of 1 and 2 threads, differently. Eight
+"""Rows of a matrix product. BLAS rounds products of 1, 8 and 10,000 rows, and of 1 and 2 threads, differently. Eight
 rows at a time on one thread, a row's result depends on the row alone: K searches side by side see what each would see
-by itself, on any number of cores. With 16, many rows take 0.8 of the time each, and one row 1.5 times its time."""
-
-BLOCKS = 16
+by itself, on any number of cores."""
+COLUMNS = 192
+"""Columns of a matrix that are multiplied with at a time: they stay in the cache from block to block."""
+PIECE = 16
 """Blocks that a thread takes at a time."""
 
 
@@ -101,22 +102,30 @@ def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.
     """What a walk makes of rows (K, a), float32 (K, b); each row's result does not depend on the others or on K.
 
     Args:
-        rows: Given to the walk as float32 (BLOCK, a), filled up with zeros.
-        walk: Products with matrices, and what is done to each number by itself.
+        rows: Given to the walk as float32 (B, BLOCK, a), filled up with zeros.
+        walk: Any number of `product` with matrices, and what is done to each number by itself.
     """
     rows = np.asarray(rows, dtype=np.float32)
     missing = -len(rows) % BLOCK if len(rows) else BLOCK  # one block at least, which tells b
     padded = np.concatenate([rows, np.zeros((missing, rows.shape[1]), dtype=np.float32)])
     blocks = padded.reshape(-1, BLOCK, rows.shape[1])
-    pieces = [blocks[start : start + BLOCKS] for start in range(0, len(blocks), BLOCKS)]
     with _blas().limit(limits=1, user_api="blas"):
-        walked = threads.share(lambda piece: np.concatenate([walk(block) for block in piece]), pieces)
-        return np.concatenate(list(walked))[: len(rows)]
+        pieces = [blocks[start : start + PIECE] for start in range(0, len(blocks), PIECE)]
+        walked = np.concatenate(list(threads.share(walk, pieces)))
+    return walked.reshape(-1, walked.shape[2])[: len(rows)]
+
+
+def product(blocks: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Blocks (B, BLOCK, a) times a matrix (a, b), (B, BLOCK, b)."""
+    result = np.empty((*blocks.shape[:2], matrix.shape[1]), dtype=np.float32)
+    for start in range(0, matrix.shape[1], COLUMNS):
+        result[:, :, start : start + COLUMNS] = blocks @ matrix[:, start : start + COLUMNS]
+    return result
 
 
 def multiply(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """rows (K, a) times matrix (a, b), float32 (K, b); each row's result does not depend on the others or on K."""
-    return in_blocks(rows, lambda block: block @ matrix)
+    return in_blocks(rows, lambda blocks: product(blocks, matrix))
 
 
 def fit_output_table(decode, action_size: int, samples: int = 40_000) -> RankTable:

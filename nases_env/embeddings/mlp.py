@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import safetensors.numpy
 
-from nases_env.embeddings.base import Decoder, fit_output_table, in_blocks
+from nases_env.embeddings.base import Decoder, fit_output_table, in_blocks, product
 from nases_env.embeddings.calibration import KNOTS, Calibration, RankTable
 from nases_env.search_spaces.base import HIGH, LOW
 
@@ -54,12 +54,12 @@ class Dense(NamedTuple):
 def forward(layers: Sequence[Dense], x: np.ndarray) -> np.ndarray:
     """Push (K, in) through the layers, in float32."""
 
-    def walk(block: np.ndarray) -> np.ndarray:
+    def walk(blocks: np.ndarray) -> np.ndarray:
         for layer in layers:
-            block = block @ layer.weight.T
-            block += layer.bias
-            block = _NUMPY_ACTIVATIONS[layer.activation](block)
-        return block
+            blocks = product(blocks, layer.weight.T)
+            blocks += layer.bias
+            blocks = _NUMPY_ACTIVATIONS[layer.activation](blocks)
+        return blocks
 
     return in_blocks(x, walk)
 

@@ -249,7 +249,9 @@ def _described(operation: int, size: int, tens: int) -> tuple[str, str]:
 
 def _json(rules: str, layers: Iterable[str], links: Iterable[str]) -> str:
     """JSON of an architecture, from that of its layers and links."""
-    return f'{{"space":"{MacroSpace.name}","rules":"{rules}","layers":[{",".join(layers)}],"links":[{",".join(links)}]}}'
+    return (
+        f'{{"space":"{MacroSpace.name}","rules":"{rules}","layers":[{",".join(layers)}],"links":[{",".join(links)}]}}'
+    )
 
 
 def _text(layers: Iterable[str], links: Iterable[tuple[int, int]]) -> str:

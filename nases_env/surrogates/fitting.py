@@ -17,12 +17,14 @@ from nases_env.surrogates.table import Table
 
 PENALTY = 100.0
 """Of the linear model's squared coefficients, features having deviation 1."""
-TREES = 200
+TREES = 100
+FEWEST = 50
+"""Children to fit on."""
 TREE_SETTINGS: dict[str, Any] = {
-    "learning_rate": 0.05,
+    "learning_rate": 0.07,
     "num_leaves": 8,
     "min_data_in_leaf": 20,
-    "feature_fraction": 0.2,
+    "feature_fraction": 0.4,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "num_threads": 1,
@@ -60,7 +62,13 @@ def fit_linear(features: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np
 
 
 def fit_regressor(features: np.ndarray, values: np.ndarray, seed: int = 0) -> Regressor:
-    """The regressor of logits (N, 2) on features (N, F)."""
+    """The regressor of logits (N, 2) on features (N, F).
+
+    Raises:
+        ValueError: If there are too few children.
+    """
+    if len(features) < FEWEST:
+        raise ValueError(f"{len(features)} children are too few to fit trees on; it takes at least {FEWEST}")
     coefficients, intercepts = fit_linear(features, values)
     rest = values - features @ coefficients.T - intercepts
 

@@ -83,7 +83,12 @@ class MacroFeatures:
             links.sum(axis=1),
             links[:, -1],
         ]
-        parts = weights[:, :, None], network.widths[:, :, None], operations, influence * layers[:, :, : 2 * len(OPERATIONS)]
+        parts = (
+            weights[:, :, None],
+            network.widths[:, :, None],
+            operations,
+            influence * layers[:, :, : 2 * len(OPERATIONS)],
+        )
         by_stage = np.concatenate(parts, axis=2).reshape(len(weights), STAGES, LAYERS // STAGES, -1).sum(axis=2)
         return {
             "totals": np.stack(totals, axis=1),

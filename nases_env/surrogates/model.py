@@ -35,7 +35,7 @@ PIECE = 128
 
 @dataclass(frozen=True)
 class Regressor:
-    """Features → the logits of both accuracies, in the order of TARGETS: a linear model, and trees of what it leaves."""
+    """Features → logits of both accuracies, in the order of TARGETS: a linear model, and trees of what it leaves."""
 
     coefficients: np.ndarray
     """(2, F)."""
@@ -59,7 +59,10 @@ class Noise:
 
     def __init__(self, covariance: np.ndarray):
         self.covariance = covariance
-        self._root = np.linalg.cholesky(covariance)
+        (first, both), (_, second) = covariance  # its Cholesky factor; also where seeds change nothing
+        deviation = np.sqrt(first)
+        slope = both / deviation if deviation else 0.0
+        self._root = np.array([[deviation, 0.0], [slope, np.sqrt(max(second - slope**2, 0.0))]])
 
     def draw(self, keys: Sequence[str], child_seeds: Sequence[int]) -> np.ndarray:
         """What is added to the logits, (K, 2): always the same for an architecture's key and a child seed."""
@@ -128,18 +131,18 @@ class Surrogate:
             keys: The architectures' keys, for the noise.
             child_seeds: For the noise.
         """
-        regressor = self.regressor  # read before threads ask for it
-
-        def predict(piece: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            features, parameters, flops = self._features(piece)
-            return regressor(features), parameters, flops
-
-        pieces = np.split(rows, range(PIECE, len(rows), PIECE))
-        logits, parameters, flops = map(np.concatenate, zip(*threads.share(predict, pieces), strict=True))
+        pieces = [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
+        self.regressor  # noqa: B018  (read before threads ask for it)
+        logits, parameters, flops = map(np.concatenate, zip(*threads.share(self._predict, pieces), strict=True))
         if self.noise:
             logits += self._noise.draw(keys, child_seeds)
         train, validation = np.round(expit(logits), DIGITS).T
         return Evaluations(train, validation, parameters, flops)
+
+    def _predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits (K, 2), parameters and FLOPs of rows (K, m)."""
+        features, parameters, flops = self._features(rows)
+        return self.regressor(features), parameters, flops
 
     def _read(self, name: str) -> bytes:
         file = self.path / name

@@ -15,7 +15,7 @@ from nases_env.evaluators.base import Evaluations
 from nases_env.search_spaces import MacroSpace
 from nases_env.surrogates import fitting
 from nases_env.surrogates.fitting import fit_regressor as fit
-from nases_env.surrogates.model import TARGETS, Noise
+from nases_env.surrogates.model import TARGETS
 from nases_env.surrogates.table import Table
 
 FOLDS = 5
@@ -41,6 +41,8 @@ def report(table: Table) -> dict[str, Any]:
     predicted = held_out(table, features, values, fit)
     curve = []
     for share in SHARES:
+        if _training_children(table, share) < fitting.FEWEST:
+            continue
         part = predicted if share == 1 else held_out(table, features, values, fit, share)
         curve.append({"children": _training_children(table, share), **scores(table, part)})
     choices = _choices(table)
@@ -203,7 +205,8 @@ def _interval(table: Table, measured: np.ndarray, predicted: np.ndarray) -> dict
     draws = []
     for _ in range(RESAMPLES):
         chosen = rng.choice(first, len(first))
-        draws.append((_r2(measured[chosen], predicted[chosen]), kendalltau(measured[chosen], predicted[chosen]).statistic))
+        pair = measured[chosen], predicted[chosen]
+        draws.append((_r2(*pair), kendalltau(*pair).statistic))
     low, high = np.quantile(draws, (0.025, 0.975), axis=0)
     return {"r2_interval": [float(low[0]), float(high[0])], "tau_interval": [float(low[1]), float(high[1])]}
 

@@ -75,8 +75,10 @@ def read(path: Path) -> Table:
         card, data = json.loads(card_file.read_text()), path.read_bytes()
         lines = [line for line in csv.DictReader(io.StringIO(gzip.decompress(data).decode())) if not line["failure"]]
         return _table(card, hashlib.sha256(data).hexdigest(), lines)
-    except (ValueError, KeyError, EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is no table that scripts/collect.py wrote, or {card_file} no card ({error!r})") from error
+    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile) as error:
+        raise ValueError(
+            f"{path} is no table that scripts/collect.py wrote, or {card_file} no card ({error!r})"
+        ) from error
 
 
 def card_path(table: Path) -> Path:

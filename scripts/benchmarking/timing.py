@@ -31,6 +31,8 @@ class Row:
     """b0's seconds over these."""
     ratio_b1: float | None = None
     ratio_one_worker: float | None = None
+    steps_per_second: float | None = None
+    """Of all searches together."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds of the median run: train, evaluate, and the rest, which builds."""
     memory: float | None = None
@@ -69,6 +71,8 @@ def table(rows: list[Row]) -> str:
         line += "".join(" " * width if value is None else f"{value:{width}{kind}}" for value, width, kind in cells)
         if row.phases:
             line += "  " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in row.phases.items())
+        if row.steps_per_second:
+            line += f"  {row.steps_per_second:,.0f} steps/s"
         if row.ratio_one_worker:
             line += f"  {row.ratio_one_worker:.2f} × one worker"
         lines.append(line.rstrip())

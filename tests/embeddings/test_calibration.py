@@ -82,6 +82,16 @@ def test_table_undoes_its_inverse(table):
     np.testing.assert_allclose(table(table.inverse(values)), values, atol=0.005)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 4, 100])
+def test_any_number_of_rows_is_interpolated_as_numpy_does(rows, sample, table):
+    values = np.random.default_rng(1).normal(scale=2 * sample.std(), size=(rows, sample.shape[1])).astype(np.float32)
+    values[0, :2] = table.quantiles[:2, 7]
+    values[-1, -1] = table.quantiles[-1, -1]
+    grid = np.linspace(table(np.full_like(values, -1e9))[0, 0], table(np.full_like(values, 1e9))[0, 0], KNOTS)
+    expected = [np.interp(values[:, i], known, grid) for i, known in enumerate(table.quantiles)]
+    np.testing.assert_allclose(table(values), np.stack(expected, axis=1), rtol=1e-6)
+
+
 def test_columns_have_their_own_tables(sample, table):
     for column in range(3):
         alone = RankTable.fit(sample[:, [column]], 0.0, 30.0)

@@ -90,7 +90,7 @@ def test_a_child_that_takes_its_worker_down_is_recorded_and_the_next_one_is_trai
     def second_is_faulty(self, row, built=[]):  # noqa: B006
         built.append(build(self, row))
         child = built[-1]
-        return Faulty(child.rules, child.layers, child.links, fault) if len(built) == 3 else child  # reset builds one
+        return Faulty(child.rules, child.layers, child.links, fault) if len(built) == 2 else child
 
     with monkeypatch.context() as patch:
         patch.setattr(MacroSpace, "architecture", second_is_faulty)

@@ -1,5 +1,6 @@
 """v1's macro space: every threshold, what a key holds, and the way back from an architecture to a vector."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -253,6 +254,26 @@ def broken(**changes):
     for name, change in changes.items():
         fields[name] = change(fields[name])
     return json.dumps(fields)
+
+
+@pytest.mark.parametrize("rules", ["paper", "published"])
+def test_rows_are_described_as_their_architectures_are(rules):
+    space = MacroSpace(rules)
+    rows = space.discretise(space.sample(np.random.default_rng(0), 200))
+    architectures = [space.architecture(row) for row in rows]
+    texts, keys = space.describe(rows)
+    assert texts == [str(architecture) for architecture in architectures]
+    assert keys == [architecture.key for architecture in architectures]
+    for row, architecture in zip(rows, architectures, strict=True):
+        np.testing.assert_array_equal(space.row(architecture), row)
+
+
+def test_a_key_is_that_of_the_json():
+    """Journals and tables keep keys: they must not change."""
+    architecture = MacroArchitecture.published()
+    assert architecture.key == hashlib.sha256(architecture.to_json().encode()).hexdigest()[:16]
+    fields = {"space": "macro", "rules": "published", "layers": architecture.layers, "links": architecture.links}
+    assert architecture.to_json() == json.dumps(fields, separators=(",", ":"))
 
 
 @pytest.mark.parametrize(

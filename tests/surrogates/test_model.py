@@ -1,0 +1,116 @@
+"""Surrogates: what they predict, the noise of a child seed, and damaged files."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from nases_env import rewards, surrogates
+from nases_env.surrogates.model import Noise, Surrogate
+from tests.surrogates.conftest import change_card
+
+KEYS = [f"{number:016x}" for number in range(300)]
+SEEDS = list(range(300))
+
+
+@pytest.fixture(scope="module")
+def surrogate():
+    return surrogates.make("digits")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The shipped surrogate in another folder."""
+    return shutil.copytree(surrogates.FITTED / "digits", tmp_path / "copy")
+
+
+def test_predictions_are_close_to_what_was_measured(surrogate, collected):
+    found = surrogate.predict(collected.rows, collected.keys, [0] * len(collected))
+    for name in ("train_accuracy", "validation_accuracy"):
+        assert np.corrcoef(getattr(found, name), collected.measured[name])[0, 1] > 0.85
+    assert np.corrcoef(rewards.eq1(found), collected.measured["reward"])[0, 1] > 0.8
+    np.testing.assert_array_equal(found.parameters, collected.measured["parameters"])
+    np.testing.assert_array_equal(found.flops, collected.measured["flops"])
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_a_childs_numbers_do_not_depend_on_the_others(noise, rows):
+    surrogate = surrogates.make("digits", noise)
+    together = surrogate.predict(rows, KEYS, SEEDS)
+    for piece in (slice(0, 1), slice(5, 9), slice(0, 290)):
+        apart = surrogate.predict(rows[piece], KEYS[piece], SEEDS[piece])
+        for one, all_of_them in zip(apart, together, strict=True):
+            np.testing.assert_array_equal(one, all_of_them[piece])
+
+
+def test_without_noise_the_seed_changes_nothing(surrogate, rows):
+    one, other = (surrogate.predict(rows, KEYS, [seed] * len(rows)) for seed in (0, 1))
+    np.testing.assert_array_equal(one.validation_accuracy, other.validation_accuracy)
+
+
+def test_noise_is_the_seeds_and_the_architectures(rows):
+    noisy = surrogates.make("digits", noise=True)
+    first, again, other = (noisy.predict(rows, KEYS, [seed] * len(rows)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.validation_accuracy, again.validation_accuracy)
+    assert (first.validation_accuracy != other.validation_accuracy).mean() > 0.9
+    assert ((first.train_accuracy > 0) & (first.train_accuracy < 1)).all()
+
+
+def test_noise_has_the_covariance_it_was_given():
+    covariance = np.array([[0.09, 0.05], [0.05, 0.04]])
+    draws = Noise(covariance).draw([f"{number}" for number in range(20_000)], [3] * 20_000)
+    np.testing.assert_allclose(draws.mean(axis=0), 0, atol=0.01)
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.004)
+
+
+@pytest.mark.parametrize("covariance", [[[0, 0], [0, 0]], [[0.04, 0.04], [0.04, 0.04]]])
+def test_noise_may_be_none_or_the_same_for_both(covariance):
+    first, second = Noise(np.array(covariance, dtype=float)).draw(KEYS, SEEDS).T
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert first.std() == pytest.approx(np.sqrt(covariance[0][0]), rel=0.15)
+
+
+def test_noise_of_the_shipped_surrogate_is_that_of_the_repeated_children(collected):
+    """Predicted and measured spread between seeds, in accuracies."""
+    noisy = surrogates.make("digits", noise=True)
+    repeated = np.flatnonzero(np.bincount(collected.architecture_index) > 1)
+    predicted, measured = [], []
+    for architecture in repeated:
+        (chosen,) = np.nonzero(collected.architecture_index == architecture)
+        children = collected[chosen[[0] * 50]]
+        predicted.append(noisy.predict(children.rows, children.keys, range(50)).validation_accuracy.std())
+        measured.append(collected.measured["validation_accuracy"][chosen].std(ddof=1))
+    assert np.mean(predicted) == pytest.approx(np.mean(measured), rel=0.25)
+
+
+def test_fingerprint_is_of_the_files_and_the_noise(surrogate, copy):
+    assert Surrogate(copy).fingerprint == surrogate.fingerprint
+    assert Surrogate(copy, noise=True).fingerprint != surrogate.fingerprint
+    change_card(copy / "card.json", dataset="another")
+    assert Surrogate(copy).fingerprint != surrogate.fingerprint
+
+
+def test_damaged_trees_are_refused(copy, rows):
+    text = (copy / "trees.txt").read_text()
+    (copy / "trees.txt").write_text(text.replace("leaf_value=", "leaf_value=1", 1))
+    with pytest.raises(ValueError, match=r"trees.txt has the hash .* damaged"):
+        Surrogate(copy).predict(rows[:1], KEYS[:1], [0])
+
+
+@pytest.mark.parametrize("name", ["card.json", "trees.txt"])
+def test_missing_files_are_named(name, copy, rows):
+    (copy / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name} is missing; fit the surrogate again"):
+        Surrogate(copy).predict(rows[:1], KEYS[:1], [0])
+
+
+@pytest.mark.parametrize("change", [{"kind": "mlp"}, {"linear": {}}, {"protocol": {"speed": 3}}, {"protocol": None}])
+def test_a_card_of_something_else_is_refused(change, copy):
+    change_card(copy / "card.json", **change)
+    with pytest.raises(ValueError, match="no card that scripts/fit_surrogate.py wrote"):
+        Surrogate(copy)
+
+
+def test_a_surrogate_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"no surrogate 'nowhere'; choose one of \('digits'"):
+        surrogates.make("nowhere")

@@ -1,0 +1,63 @@
+"""Tables of evaluations: what is read of them, and what is refused."""
+
+import numpy as np
+import pytest
+
+from nases_env.surrogates import table
+from tests.surrogates.conftest import change_card, rewrite
+
+
+def test_it_has_rows_keys_and_numbers_of_every_child(few, space):
+    found = table.read(few)
+    assert len(found) == 230 and found.epochs.shape == (230, 3, 3)
+    for row, key in zip(found.rows[:5], found.keys, strict=False):
+        assert space.architecture(row).key == key
+    reward = (2 * found.measured["validation_accuracy"] - found.measured["train_accuracy"]) ** 3
+    np.testing.assert_allclose(found.measured["reward"], reward)
+    np.testing.assert_array_equal(found.epochs[:, -1, 2], found.measured["validation_accuracy"].round(6))
+
+
+def test_repeats_are_of_one_architecture(few):
+    found = table.read(few)
+    index = found.architecture_index
+    np.testing.assert_array_equal(index[:60], index[60:120])
+    assert len(set(index)) == 110
+
+
+def test_failed_children_are_left_out(few):
+    def fail(lines):
+        lines[3] |= {"failure": "timeout", "loss_1": ""}
+
+    rewrite(few, fail)
+    assert len(table.read(few)) == 229
+
+
+def test_some_of_it_is_a_table_too(few):
+    found = table.read(few)
+    part = found[found.sources == "uniform"]
+    assert len(part) == len(part.keys) == len(part.epochs) == len(part.measured["reward"]) < len(found)
+    assert set(part.sources) == {"uniform"}
+
+
+@pytest.mark.parametrize("missing", ["table", "card"])
+def test_missing_files_are_named(missing, few):
+    (few if missing == "table" else table.card_path(few)).unlink()
+    with pytest.raises(FileNotFoundError, match=r"is missing; scripts/collect.py"):
+        table.read(few)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        lambda path: path.write_text("reward\n1\n"),
+        lambda path: rewrite(path, lambda lines: lines[0].update(architecture="{}")),
+        lambda path: rewrite(path, lambda lines: lines[0].update(reward="high")),
+        lambda path: change_card(table.card_path(path), protocol=None),
+        lambda path: table.card_path(path).write_text("[]"),
+    ],
+)
+def test_damaged_tables_are_refused(damage, few):
+    damage(few)
+    with pytest.raises(ValueError, match="no table that scripts/collect.py wrote"):
+        table.read(few)

@@ -1,0 +1,38 @@
+"""Work shared among threads: in order, whatever it raises."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from nases_env import threads
+
+
+@pytest.fixture(autouse=True)
+def cores(monkeypatch):
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 3)
+
+
+def test_results_are_in_the_order_of_the_pieces():
+    pieces = list(np.arange(40).reshape(20, 2))
+    assert [int(total) for total in threads.share(np.sum, pieces)] == [piece.sum() for piece in pieces]
+
+
+def test_several_threads_work_on_many_pieces_and_end():
+    before = threading.active_count()
+    meeting = threading.Barrier(3, timeout=10)  # passes when three wait at once
+    list(threads.share(lambda _: meeting.wait(), [np.zeros(1)] * 3))
+    assert threading.active_count() == before
+
+
+def test_one_piece_is_worked_on_in_this_thread():
+    (thread,) = threads.share(lambda _: threading.current_thread(), [np.zeros(1)])
+    assert thread is threading.current_thread()
+
+
+def test_an_error_is_raised_here():
+    def fail(piece):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        list(threads.share(fail, [np.zeros(1)] * 5))
