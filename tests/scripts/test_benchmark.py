@@ -5,7 +5,10 @@ import pytest
 
 DECODER_ROWS = ["load and decode one action", "decode one action", "decode 10,000 actions", "encode 10,000 vectors"]
 STEP_ROWS = ["env.step without the child", "env.step without the child with a journal"]
-SURROGATE_ROWS = ["surrogate: env.step", *(f"surrogate: a step of one of {count} searches" for count in ("64", "1,024"))]
+SURROGATE_ROWS = [
+    "surrogate: env.step",
+    *(f"surrogate: a step of one of {count} searches" for count in ("64", "1,024")),
+]
 TINY = ["train_images=64", "validation_images=32", "epochs=1"]
 
 
@@ -25,13 +28,14 @@ def test_every_row_is_in_the_table_and_in_the_file(benchmark):
     names = [f"{row['name']}, {row['rung']}" if row["rung"] else row["name"] for row in written["rows"]]
     decoders = [f"{decoder}: {name}" for decoder in ("random", "identity") for name in DECODER_ROWS]
     children = [f"{name}, {rung}" for name in ("random 0", "random 1", "all 2") for rung in ("b0", "b1", "ours")]
+    surrogate = [f"surrogate: {name}" for name in SURROGATE_ROWS]
     workers = ["6 children in 1 worker processes", "6 children in 2 worker processes"]
-    assert names == [*decoders, *STEP_ROWS, *SURROGATE_ROWS, *children, *workers]
+    assert names == [*decoders, *STEP_ROWS, *surrogate, *children, *workers]
     for name, row in zip(names, written["rows"], strict=True):
         low, high = row["spread"]
         assert 0 < low <= row["seconds"] <= high
         assert name in output
-    one, *many = (row for row in written["rows"] if row["name"] in SURROGATE_ROWS)
+    one, *many = (row for row in written["rows"] if row["name"] in surrogate)
     assert one["steps_per_second"] is None
     assert all(row["steps_per_second"] == pytest.approx(1 / row["seconds"]) for row in many)
     seconds = dict(zip(names, (row["seconds"] for row in written["rows"]), strict=True))
