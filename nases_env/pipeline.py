@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +74,12 @@ class Pipeline:
         for origin, row, architecture, evaluation in zip(origins, rows, architectures, evaluations, strict=True):
             yield Child(origin, row, architecture, evaluation, self._reward(evaluation))
 
+    @staticmethod
+    def _repeated(known: Mapping[int, Evaluation | None], first: int) -> Evaluation | None:
+        """The evaluation of an equal child of this batch, with 0 seconds, if it is known."""
+        found = known.get(first)
+        return found and dataclasses.replace(copy.deepcopy(found), seconds=0.0)
+
     def close(self) -> None:
         """Free the evaluator and the ledger's file; may be called twice."""
         if self._evaluator is not None:
@@ -101,7 +109,7 @@ class Pipeline:
         indices = [i for i in fresh if known[i] is None and first.get(identities[i], i) == i]
         results = self._evaluator.evaluate([architectures[i] for i in indices], [child_seeds[i] for i in indices])
         for i in fresh:
-            while (evaluation := known[i] or (self.ledger.find(identities[i]) if fingerprint else None)) is None:
+            while (evaluation := known[i] or self._repeated(known, first.get(identities[i], i))) is None:
                 finished, found = next(results)
                 known[indices[finished]] = found
             self.ledger.record(actions[i], identities[i], architectures[i], evaluation, self._reward(evaluation))

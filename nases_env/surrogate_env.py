@@ -17,7 +17,7 @@ from nases_env.vector_env import Outcome, SearchVectorEnv
 
 
 class SurrogateEnv(NASESEnv):
-    """NASES without training: a model of real evaluations tells the accuracies in microseconds.
+    """NASES without training: a model of real evaluations tells the accuracies.
 
     ## Description
 
@@ -32,14 +32,13 @@ class SurrogateEnv(NASESEnv):
     ## Surrogates
 
     `NASES-Digits-Surrogate-v0`: 4,120 evaluations of 4,000 architectures by protocol `digits` (uniform origin vectors,
-    uniform actions of the decoder, mutations of good ones). On held-out architectures: reward R² 0.68 (the seeds' noise
-    allows 0.81), Kendall's τ 0.62; validation accuracy R² 0.72 of 0.85, τ 0.68.
+    uniform actions of the decoder, mutations of good ones). On held-out families of architectures: reward R² 0.66
+    (the seeds' noise allows 0.82), Kendall's τ 0.62; validation accuracy R² 0.72 of 0.88, τ 0.67.
 
     **Trust it** for comparing agents, for development, for statistics over many searches. **Do not** take its
-    best network for the really best one: among good networks it ranks worse than overall (mutations of good ones: τ
-    0.38, and 0.32 when it saw none of their kind), and an agent that optimises it long finds where it errs. Train
-    what was found: `scripts/train_final.py`. An agent that models rewards with trees searches a function of its own
-    kind. More: docs/surrogates.md.
+    best network for the really best one: among relatives of good networks it ranks weakly (τ 0.32), and an agent that
+    optimises it long finds where it errs. Train what was found: `scripts/train_final.py`. An agent that models rewards
+    with trees searches a function of its own kind. More: docs/surrogates.md.
 
     ## Arguments
 
@@ -90,7 +89,8 @@ class SurrogateEnv(NASESEnv):
         super().__init__(
             dataset=self.surrogate.dataset,
             protocol=self.surrogate.protocol,
-            rules=self.surrogate.rules,
+            space=self.surrogate.space.name,
+            rules=self.surrogate.card["rules"],
             decoder=decoder,
             calibration=calibration,
             reward=reward,
@@ -121,8 +121,10 @@ class SurrogateVectorEnv(SearchVectorEnv):
     """
 
     def __init__(self, num_envs: int = 1, max_episode_steps: int | None = None, **keywords: Any):
-        if keywords.get("ledger") is not None:
-            raise ValueError("many searches on a surrogate keep no journal: leave ledger out, or make one environment")
+        if keywords.get("ledger") is not None or keywords.get("reuse"):
+            raise ValueError(
+                "many searches on a surrogate keep no journal: leave ledger and reuse out, or make one environment"
+            )
         env = SurrogateEnv(**keywords)
         super().__init__(env, num_envs, max_episode_steps)
         self.surrogate = env.surrogate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,17 +11,21 @@ import numpy as np
 
 Result = TypeVar("Result")
 
-FEW = 1
-"""Pieces that no threads are started for."""
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def share(work: Callable[[np.ndarray], Result], pieces: Sequence[np.ndarray] | np.ndarray) -> Iterable[Result]:
-    """What the work makes of each piece, in order.
+def share(work: Callable[[np.ndarray], Result], pieces: Sequence[np.ndarray]) -> list[Result]:
+    """What the work makes of each piece, in order; one piece is worked on in this thread.
 
     The threads end before this returns, so that a process can fork afterwards.
     """
-    cores = os.cpu_count() or 1
-    if len(pieces) <= FEW or cores == 1:
-        return map(work, pieces)
-    with ThreadPoolExecutor(min(cores, len(pieces))) as pool:
+    threads = min(cores(), len(pieces))
+    if threads <= 1:
+        return [work(piece) for piece in pieces]
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, pieces))

@@ -115,6 +115,8 @@ class Request(NamedTuple):
     action: np.ndarray
     """Of the decoder `identity`, float32 (m,)."""
     child_seed: int
+    parent: int | None
+    """Which request a mutation changes; None where there is none."""
 
 
 class Plan:
@@ -161,30 +163,33 @@ class Plan:
         found: list[Request] = []
         while len(found) < count:
             source = str(self._rng.choice([*shares], p=[*shares.values()]))
-            action = self._identity.encode(draw[source]()[None])[0]
+            origin, parent = draw[source]()
+            action = self._identity.encode(origin[None])[0]
             row = self._space.discretise(self._identity.decode(action[None]))[0]
             key = self._space.architecture(row).key
             if key not in self._keys:
                 self._keys.add(key)
-                found.append(Request(source, action, self._child_seed()))
+                found.append(Request(source, action, self._child_seed(), parent))
         return found
 
     def _child_seed(self) -> int:
         return int(self._rng.integers(2**31))
 
-    def _uniform(self) -> np.ndarray:
-        return self._space.sample(self._rng, 1)[0]
+    def _uniform(self) -> tuple[np.ndarray, None]:
+        return self._space.sample(self._rng, 1)[0], None
 
-    def _decoded(self) -> np.ndarray:
+    def _decoded(self) -> tuple[np.ndarray, None]:
         action = self._rng.uniform(size=(1, self._decoder.action_size)).astype(np.float32)
-        return self._decoder.decode(action)[0]
+        return self._decoder.decode(action)[0], None
 
-    def _mutated(self) -> np.ndarray:
+    def _mutated(self) -> tuple[np.ndarray, int]:
+        """An origin vector, and which child it is a mutation of."""
         best = np.argsort(self._rewards, kind="stable")[::-1][: max(1, int(GOOD * len(self._rewards)))]
-        origin = self._identity.decode(self._done[self._rng.choice(best)].action[None])[0]
+        parent = int(self._rng.choice(best))
+        origin = self._identity.decode(self._done[parent].action[None])[0]
         changed = self._rng.choice(len(origin), self._rng.integers(1, MUTATED + 1), replace=False)
         origin[changed] = self._rng.uniform(LOW, HIGH, len(changed))
-        return origin
+        return origin, parent
 
 
 def row(request: Request, child: Child) -> dict[str, Any]:
@@ -192,6 +197,7 @@ def row(request: Request, child: Child) -> dict[str, Any]:
     evaluation = child.evaluation
     measured = {
         "source": request.source,
+        "parent": "" if request.parent is None else request.parent,
         "child_seed": request.child_seed,
         "validation_accuracy": evaluation.validation_accuracy,
         "train_accuracy": evaluation.train_accuracy,
@@ -232,6 +238,7 @@ def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict
         "dataset": options.dataset.partition(":")[0],
         "images": {"side": side, "channels": channels, "classes": data.classes},
         "fingerprint": trials[0].user_attrs["evaluation"]["evaluator"],
+        "space": environment.space.name,
         "rules": options.rules,
         "decoder": options.decoder,
         "seed": options.seed,

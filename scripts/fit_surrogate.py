@@ -19,38 +19,43 @@ import matplotlib
 import numpy as np
 import tyro
 
+from nases_env.children.protocol import absolute, check_dataset
 from nases_env.surrogates import fitting, model, table
 from nases_env.surrogates import report as reports
 
 
 @dataclass(frozen=True)
 class Options:
-    """Fits a surrogate; with a report, only if it beats a linear model."""
+    """Fits a surrogate; it is written only if it beats a linear model of the same features."""
 
     table: Path
     """Compressed table (.csv.gz) that scripts/collect.py wrote, with its card beside it."""
     out: Path
     """Folder of the surrogate."""
     report: Path | None = None
-    """Where to tell how good it is: so named, a .json and a .png (minutes)."""
+    """Where to tell how good it is: so named, a .json and a .png (a minute)."""
     dataset: str | None = None
     """What the final training of a network found with it reads; None: what the table's card says."""
 
 
 def main(options: Options) -> int:
-    """Fit; returns the exit status: 1 if a linear model is better."""
+    """Fit; returns the exit status: 1 if it is not better than a linear model."""
     try:
         evaluations = table.read(options.table)
-        noise = fitting.fit_noise(evaluations)
+        fitting.check(evaluations)
+        told = card(options, evaluations)
+        features, values, noise = (
+            fitting.features(evaluations),
+            fitting.logits(evaluations),
+            fitting.fit_noise(evaluations),
+        )
+        gain = reports.gain_over_linear(evaluations, features, values)
         if options.report:
-            found = reports.report(evaluations)
-            print(describe(found))
-            write(options.report, found, evaluations.card)
-            if not reports.beats_linear(found):
-                print("a linear model of the same features is better: nothing is written to --out")
-                return 1
-        regressor = fitting.fit_regressor(fitting.features(evaluations), fitting.logits(evaluations))
-        model.save(options.out, regressor, noise, card(options, evaluations))
+            write_report(options.report, reports.report(evaluations), evaluations.card)
+        if gain["r2_interval"][0] <= 0:
+            print(f"not better than a linear model of the same features ({gain}): nothing is written to --out")
+            return 1
+        model.save(options.out, fitting.fit_regressor(features, values), noise, told)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -60,9 +65,14 @@ def main(options: Options) -> int:
 
 def card(options: Options, evaluations: table.Table) -> dict[str, Any]:
     """What to tell about the surrogate."""
-    kept = ("protocol", "images", "rules", "fingerprint", "hardware", "dates", "versions", "sources")
+    dataset = options.dataset or evaluations.card["dataset"]
+    try:
+        check_dataset(absolute(dataset))
+    except ValueError as error:
+        raise ValueError(f"{error}; name what a final training reads with --dataset") from error
+    kept = ("space", "rules", "protocol", "images", *table.CARD_FIELDS[2:])
     return {
-        "dataset": options.dataset or evaluations.card["dataset"],
+        "dataset": absolute(dataset),
         "table": {"name": options.table.name, "sha256": evaluations.sha256, "rows": len(evaluations)},
         **{name: evaluations.card[name] for name in kept},
         "lightgbm": lightgbm.__version__,
@@ -78,7 +88,7 @@ def describe(found: dict[str, Any]) -> str:
 
     for quantity, scores in found["held_out"].items():
         add(quantity, scores)
-        lines.append(f"{'the noise allows an R² of':>34}{found['ceiling'][quantity]['r2']:8.3f}")
+        lines.append(f"{'the noise allows an R² of':>34}{found['ceiling'][quantity]:8.3f}")
     for name in ("linear", "linear_of_choices", "linear_of_parameters"):
         add(f"reward, {name.replace('_', ' ')}", found[name]["reward"])
     for kind in ("by_source", "source_left_out", "with_first_epochs"):
@@ -86,14 +96,15 @@ def describe(found: dict[str, Any]) -> str:
             add(f"reward, {kind.replace('_', ' ')}: {name}", scores["reward"])
     for point in found["learning_curve"]:
         add(f"reward, {point['children']} children", point["reward"])
-    lines += [f"{name}: {found[name]}" for name in ("best", "ensemble")]
+    lines += [f"{name}: {found[name]}" for name in ("gain_over_linear", "best", "ensemble")]
     return "\n".join(lines)
 
 
-def write(path: Path, found: dict[str, Any], card: dict[str, Any]) -> None:
-    """The report as JSON and as a picture."""
+def write_report(path: Path, found: dict[str, Any], table_card: dict[str, Any]) -> None:
+    """The report as text, as JSON and as a picture."""
+    print(describe(found))
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"table": card["command"], **found}
+    told = {"table": table_card["command"], **found}
     path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -105,7 +116,7 @@ def write(path: Path, found: dict[str, Any], card: dict[str, Any]) -> None:
             values = [point[quantity][score] for point in found["learning_curve"]]
             label = f"{quantity.replace('_', ' ')}, {'R²' if score == 'r2' else 'τ'}"
             axes.plot(children, values, style, color=colour, label=label)
-        axes.axhline(found["ceiling"][quantity]["r2"], color=colour, linestyle=":", linewidth=1)
+        axes.axhline(found["ceiling"][quantity], color=colour, linestyle=":", linewidth=1)
     axes.set(xscale="log", xlabel="children fitted on", title="held-out architectures (dotted: R² that noise allows)")
     axes.set_xticks(children, [str(count) for count in children])
     axes.minorticks_off()

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import torch
 import tyro
+from gymnasium.envs.registration import load_env_creator
 
 import agents
 from agents.recorder import Recorder
@@ -28,6 +29,7 @@ from agents.run_directory import RunDirectory
 from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture
+from nases_env.surrogates import SHIPPED
 
 ENVIRONMENT = (
     "dataset",
@@ -112,7 +114,7 @@ class Options:
             keywords["dataset"] = absolute(keywords["dataset"])
         if "data_dir" in keywords:
             keywords["data_dir"] = str(Path(keywords["data_dir"]).resolve())
-        if "surrogate" in keywords and Path(keywords["surrogate"]).is_dir():
+        if keywords.get("surrogate", SHIPPED[0]) not in SHIPPED:
             keywords["surrogate"] = str(Path(keywords["surrogate"]).resolve())
         return keywords
 
@@ -143,6 +145,7 @@ def main(options: Options) -> int:
         if options.batch > 1 and not agent_class.batches:
             raise ValueError(f"--batch {options.batch}: {options.agent} chooses one child at a time; leave --batch out")
         keywords = {**agent_class.env_kwargs, **options.environment()}
+        _check_keywords(options.env_id, keywords)
         # Made without a journal first, so that most wrong options leave no folder behind.
         environment = gym.make(options.env_id, **keywords).unwrapped
         if not isinstance(environment, NASESEnv):
@@ -158,7 +161,7 @@ def main(options: Options) -> int:
             reuse=[str(RunDirectory(path).journal if Path(path).is_dir() else path) for path in options.reuse],
             **keywords,
         )
-    except (ValueError, OSError, ImportError, gym.error.Error, TypeError) as error:  # TypeError: a surrogate's --device
+    except (ValueError, OSError, ImportError, gym.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(
@@ -191,6 +194,14 @@ def _check(options: Options) -> None:
         raise ValueError(f"--batch {options.batch} has to be at least 1")
     if options.resume and not options.run_dir:
         raise ValueError("--resume goes on with the search in a folder; name it with --run-dir")
+
+
+def _check_keywords(env_id: str, keywords: dict[str, Any]) -> None:
+    """Options of the environment that this one does not have are a mistake to tell, not a TypeError."""
+    parameters = inspect.signature(load_env_creator(str(gym.spec(env_id).entry_point))).parameters
+    if unknown := [name for name in keywords if name not in parameters]:
+        known = [name for name in ENVIRONMENT if name in parameters]
+        raise ValueError(f"{env_id} has no {', '.join(unknown)}; its options are {', '.join(known)}")
 
 
 def _known(start_from: str, environment: NASESEnv) -> Architecture:

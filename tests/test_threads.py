@@ -10,7 +10,7 @@ from nases_env import threads
 
 @pytest.fixture(autouse=True)
 def cores(monkeypatch):
-    monkeypatch.setattr(threads.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(threads, "cores", lambda: 3)
 
 
 def test_results_are_in_the_order_of_the_pieces():

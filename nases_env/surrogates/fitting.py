@@ -10,20 +10,19 @@ from scipy.special import logit
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from nases_env.children.protocol import Protocol
-from nases_env.surrogates.macro import Images, MacroFeatures
+from nases_env.surrogates.features import make as make_features
 from nases_env.surrogates.model import TARGETS, Noise, Regressor
 from nases_env.surrogates.table import Table
 
 PENALTY = 100.0
 """Of the linear model's squared coefficients, features having deviation 1."""
 TREES = 100
-FEWEST = 50
+FEWEST = 150
 """Children to fit on."""
 TREE_SETTINGS: dict[str, Any] = {
     "learning_rate": 0.07,
     "num_leaves": 8,
-    "min_data_in_leaf": 20,
+    "min_data_in_leaf": 60,
     "feature_fraction": 0.4,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -38,17 +37,14 @@ def features(table: Table) -> np.ndarray:
     """Of every evaluation, (N, F).
 
     Raises:
-        ValueError: If the architectures follow other rules than `paper`.
+        ValueError: If there are none for the table's space and rules.
     """
-    card = table.card
-    if card["rules"] != "paper":
-        raise ValueError(f"the table's architectures follow {card['rules']!r} rules; surrogates know 'paper' only")
-    return MacroFeatures(Protocol(**card["protocol"]), Images(**card["images"]))(table.rows)[0]
+    return make_features(table.space, table.protocol, table.images)(table.rows)[0]
 
 
 def logits(table: Table) -> np.ndarray:
     """Of both accuracies, (N, 2) in the order of TARGETS; finite also where every image was right."""
-    images = table.card["protocol"]["validation_images"]  # as many training images are measured
+    images = table.protocol.validation_images
     accuracies = np.stack([table.measured[target] for target in TARGETS], axis=1)
     return logit((images * accuracies + 0.5) / (images + 1))
 
@@ -78,6 +74,20 @@ def fit_regressor(features: np.ndarray, values: np.ndarray, seed: int = 0) -> Re
     settings = TREE_SETTINGS | {"objective": squared_error, "num_class": rest.shape[1], "seed": seed}
     trees = lightgbm.train(settings, lightgbm.Dataset(features, rest[:, 0]), TREES)
     return Regressor(coefficients, intercepts, trees)
+
+
+def check(table: Table) -> None:
+    """A surrogate predicts accuracies, no failures.
+
+    Raises:
+        ValueError: If children of the table's protocol can fail where a surrogate's do not.
+    """
+    limits = {name: getattr(table.protocol, name) for name in ("max_parameters", "max_flops")}
+    if table.failed or any(limits.values()):
+        raise ValueError(
+            f"{table.failed} children of the table failed, and its protocol's limits are {limits}; a surrogate knows "
+            "no failures: collect without limits"
+        )
 
 
 def fit_noise(table: Table) -> Noise:

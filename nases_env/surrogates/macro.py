@@ -5,12 +5,14 @@ Many rows of `MacroSpace.discretise` at once, rules `paper`.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from nases_env.children.protocol import Protocol
-from nases_env.search_spaces.macro import CONVOLUTION, LAYERS, OPERATIONS, PAIRS, RULES, MacroSpace
+from nases_env.search_spaces.base import SearchSpace
+from nases_env.search_spaces.macro import CONVOLUTION, LAYERS, OPERATIONS, PAIRS, RULES
 
 STAGES = 3
 """Equal parts of the layers; the protocols' reductions lie between them."""
@@ -41,12 +43,13 @@ class MacroFeatures:
     directly and through other layers.
 
     Args:
+        space: Whose rows they are.
         protocol: Its width and reductions.
         images: What children see.
     """
 
-    def __init__(self, protocol: Protocol, images: Images):
-        self._space = MacroSpace("paper")
+    def __init__(self, space: SearchSpace, protocol: Protocol, images: Images):
+        self._space = space
         self._images = images
         self._filters = np.array([protocol.filters(10 * tens) for tens in range(31)])
         sides = [images.side]
@@ -66,6 +69,19 @@ class MacroFeatures:
         parameters = (weights + 2 * normalised).sum(axis=1) + classifier + self._images.classes
         flops = 2 * ((weights * self._pixels).sum(axis=1) + classifier)
         return np.concatenate([*groups.values()], axis=1), parameters, flops
+
+    @cached_property
+    def count(self) -> int:
+        """Features of a row, F."""
+        some = self._space.discretise(np.zeros((1, self._space.origin_size)))
+        return self(some)[0].shape[1]
+
+    def choices(self, rows: np.ndarray) -> np.ndarray:
+        """What the space decides, as it is, float64 (K, n): operations and sizes one-hot, filters, links."""
+        decided = self._space.decisions(rows)
+        hot = [decided["operation"] == operation for operation in range(len(OPERATIONS))]
+        hot += [decided["filter_size"] == size for size in RULES["paper"].sizes]
+        return np.concatenate([*hot, decided["filters"], decided["links"]], axis=1).astype(float)
 
     def _groups(self, network: _Network, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Features by what they tell, (K, n) each."""

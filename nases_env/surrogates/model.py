@@ -1,7 +1,7 @@
 """A surrogate: a model of the logits of both accuracies, and of how much the child seed changes them.
 
-It is linear, with boosted trees (LightGBM) of what that leaves. In logits the spread between child seeds is
-the same for good and bad architectures, so one covariance describes it.
+It is linear, with boosted trees (LightGBM) of what that leaves. In logits the spread between child seeds depends little
+on how good an architecture is, so one covariance describes it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, ndtri
 
-from nases_env import threads
+from nases_env import search_spaces, threads
 from nases_env.children.protocol import Protocol
 from nases_env.evaluators.base import Evaluations
-from nases_env.surrogates.macro import Images, MacroFeatures
+from nases_env.surrogates import features
+from nases_env.surrogates.macro import Images
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -64,7 +65,7 @@ class Noise:
         slope = both / deviation if deviation else 0.0
         self._root = np.array([[deviation, 0.0], [slope, np.sqrt(max(second - slope**2, 0.0))]])
 
-    def draw(self, keys: Sequence[str], child_seeds: Sequence[int]) -> np.ndarray:
+    def draw(self, keys: Sequence[str] | np.ndarray, child_seeds: Sequence[int]) -> np.ndarray:
         """What is added to the logits, (K, 2): always the same for an architecture's key and a child seed."""
         digests = b"".join(
             hashlib.blake2b(f"{key} {seed}".encode(), digest_size=16).digest()
@@ -88,17 +89,17 @@ class Surrogate:
 
     def __init__(self, path: Path, noise: bool = False):
         self.path, self.noise = path, noise
-        self.card = read_card(path)
+        self.card = _read_card(path)
         self.protocol = Protocol(**self.card["protocol"])
         self.dataset: str = self.card["dataset"]
-        self.rules: str = self.card["rules"]
+        self.space = search_spaces.make(self.card["space"], self.card["rules"])
         self._noise = Noise(np.array(self.card["noise_covariance"]))
-        self._features = MacroFeatures(self.protocol, Images(**self.card["images"]))
+        self._features = features.make(self.space, self.protocol, Images(**self.card["images"]))
 
     @cached_property
     def fingerprint(self) -> str:
         """Of all its files, and whether there is noise: 16 hexadecimal digits."""
-        content = self._read(CARD) + self._read(TREES)
+        content = _read(self.path / CARD) + _read(self.path / TREES)
         return hashlib.sha256(content + b" noise" * self.noise).hexdigest()[:16]
 
     @cached_property
@@ -111,7 +112,7 @@ class Surrogate:
         """
         from lightgbm import Booster
 
-        text, linear = self._read(TREES), self.card["linear"]
+        text, linear = _read(self.path / TREES), self.card["linear"]
         if (found := hashlib.sha256(text).hexdigest()) != self.card["trees_sha256"]:
             raise ValueError(
                 f"{self.path / TREES} has the hash {found}; its card {self.path / CARD} belongs to "
@@ -123,11 +124,11 @@ class Surrogate:
             Booster(model_str=text.decode()),
         )
 
-    def predict(self, rows: np.ndarray, keys: Sequence[str], child_seeds: Sequence[int]) -> Evaluations:
+    def predict(self, rows: np.ndarray, keys: Sequence[str] | np.ndarray, child_seeds: Sequence[int]) -> Evaluations:
         """What children would measure; each row's numbers do not depend on the others.
 
         Args:
-            rows: Of the search space, (K, m).
+            rows: Of the search space, (K, m), at least one.
             keys: The architectures' keys, for the noise.
             child_seeds: For the noise.
         """
@@ -144,12 +145,6 @@ class Surrogate:
         features, parameters, flops = self._features(rows)
         return self.regressor(features), parameters, flops
 
-    def _read(self, name: str) -> bytes:
-        file = self.path / name
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; fit the surrogate again with scripts/fit_surrogate.py")
-        return file.read_bytes()
-
 
 def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -> None:
     """Write a surrogate's folder.
@@ -161,6 +156,7 @@ def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -
         card: What to tell about it; the linear model, the trees' hash and the noise are added.
     """
     path.mkdir(parents=True, exist_ok=True)
+    kind = {"kind": "surrogate", "features": features.VERSION}
     text = regressor.trees.model_to_string().encode()
     (path / TREES).write_bytes(text)
     linear = {
@@ -174,24 +170,34 @@ def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -
         "trees_sha256": hashlib.sha256(text).hexdigest(),
         "linear": linear,
     }
-    (path / CARD).write_text(json.dumps({"kind": "surrogate", **card, **added}, indent=1) + "\n")
+    (path / CARD).write_text(json.dumps({**kind, **card, **added}, indent=1) + "\n")
 
 
-def read_card(path: Path) -> dict[str, Any]:
-    """The card of the surrogate in that folder.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it is not the card of a surrogate.
-    """
+def _read_card(path: Path) -> dict[str, Any]:
+    """The card of the surrogate in that folder, everything in it of the right kind."""
     file = path / CARD
+    text = _read(file)
+    try:
+        card = json.loads(text)
+        if card["kind"] != "surrogate" or card["features"] != features.VERSION:
+            raise ValueError(
+                f"kind {card['kind']!r}, features {card['features']!r}; expected those of {features.VERSION}"
+            )
+        space = search_spaces.make(card["space"], card["rules"])
+        inputs = features.make(space, Protocol(**card["protocol"]), Images(**card["images"])).count
+        found = {target: len(card["linear"][target]["coefficients"]) for target in TARGETS}
+        if {*found.values()} != {inputs} or np.shape(card["noise_covariance"]) != (2, 2):
+            raise ValueError(f"{found} coefficients; expected {inputs}")
+        for name in ("dataset", "trees_sha256"):
+            card[name].encode()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file} is no card that scripts/fit_surrogate.py writes now ({error!r}); fit the surrogate again"
+        ) from error
+    return card
+
+
+def _read(file: Path) -> bytes:
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; fit the surrogate again with scripts/fit_surrogate.py")
-    try:
-        card = json.loads(file.read_text())
-        if card["kind"] != "surrogate" or {*card["linear"]} != {*TARGETS}:
-            raise ValueError(f"its kind is {card['kind']!r}")
-        Protocol(**card["protocol"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no card that scripts/fit_surrogate.py wrote ({error!r})") from error
-    return card
+    return file.read_bytes()

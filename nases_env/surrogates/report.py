@@ -12,15 +12,17 @@ from sklearn.model_selection import GroupKFold
 
 from nases_env import rewards
 from nases_env.evaluators.base import Evaluations
-from nases_env.search_spaces import MacroSpace
 from nases_env.surrogates import fitting
+from nases_env.surrogates.features import make as make_features
 from nases_env.surrogates.fitting import fit_regressor as fit
-from nases_env.surrogates.model import TARGETS
+from nases_env.surrogates.model import TARGETS, Noise
 from nases_env.surrogates.table import Table
 
 FOLDS = 5
 ENSEMBLE = 10
 RESAMPLES = 200
+SEEDS = 32
+"""Draws of the noise."""
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the training children, for the learning curve."""
 QUANTITIES = (*TARGETS, "reward")
@@ -34,10 +36,11 @@ Fit = Callable[[np.ndarray, np.ndarray], Model]
 def report(table: Table) -> dict[str, Any]:
     """All that is told of a surrogate fitted on this table.
 
-    Every figure is of children whose architectures were held out, in 5 folds; R², Kendall's τ and Spearman's ρ of
-    both accuracies and of the reward (Eq. 1), with 95 % intervals over resampled architectures where they say so.
+    Every figure is of held-out children, in 5 folds; a child's family (it, its repeats, mutations of it and theirs) is
+    held out with it. R², Kendall's τ and Spearman's ρ of both accuracies and of the reward (Eq. 1); 95 % intervals are
+    over resampled families.
     """
-    features, values = fitting.features(table), fitting.logits(table)
+    features, values, noise = fitting.features(table), fitting.logits(table), fitting.fit_noise(table)
     predicted = held_out(table, features, values, fit)
     curve = []
     for share in SHARES:
@@ -45,20 +48,28 @@ def report(table: Table) -> dict[str, Any]:
             continue
         part = predicted if share == 1 else held_out(table, features, values, fit, share)
         curve.append({"children": _training_children(table, share), **scores(table, part)})
-    choices = _choices(table)
+    choices = make_features(table.space, table.protocol, table.images).choices(table.rows)
+    parameters = np.log(table.measured["parameters"])[:, None]
     return {
-        "children": int(table.architecture_index.max() + 1),
+        "children": len(np.unique(table.keys)),
         "evaluations": len(table),
-        "ceiling": ceiling(table),
+        "families": len(np.unique(table.families)),
+        "noise": noise_floor(table),
+        "ceiling": ceiling(table, predicted, noise),
         "held_out": scores(table, predicted, interval=True),
         "linear": scores(table, held_out(table, features, values, fit_linear)),
         "linear_of_choices": scores(table, held_out(table, choices, values, fit_linear)),
-        "linear_of_parameters": scores(
-            table, held_out(table, np.log(table.measured["parameters"])[:, None], values, fit_linear)
-        ),
-        "by_source": {str(source): scores(table[chosen], predicted[chosen]) for source, chosen in _sources(table)},
+        "linear_of_parameters": scores(table, held_out(table, parameters, values, fit_linear)),
+        "gain_over_linear": gain_over_linear(table, features, values),
+        "by_source": {
+            source: {
+                **scores(table[chosen], predicted[chosen]),
+                "ceiling": ceiling(table[chosen], predicted[chosen], noise),
+            }
+            for source, chosen in _sources(table)
+        },
         "source_left_out": {
-            str(source): scores(table[chosen], fit(features[~chosen], values[~chosen])(features[chosen]))
+            source: scores(table[chosen], _source_left_out(table, features, values, chosen))
             for source, chosen in _sources(table)
         },
         "with_first_epochs": {
@@ -71,10 +82,16 @@ def report(table: Table) -> dict[str, Any]:
     }
 
 
-def beats_linear(found: dict[str, Any]) -> bool:
-    """Whether the surrogate is better than a linear model of the same features, by R² and τ of the reward."""
-    ours, linear = found["held_out"]["reward"], found["linear"]["reward"]
-    return ours["r2"] > linear["r2"] and ours["tau"] > linear["tau"]
+def gain_over_linear(table: Table, features: np.ndarray, values: np.ndarray) -> dict[str, Any]:
+    """How much the reward's R² is above that of a linear model of the same features, and its interval."""
+    ours, linear = (_quantities(held_out(table, features, values, by))["reward"] for by in (fit, fit_linear))
+    measured = table.measured["reward"]
+
+    def gain(chosen: np.ndarray) -> float:
+        return _r2(measured[chosen], ours[chosen]) - _r2(measured[chosen], linear[chosen])
+
+    draws = [gain(chosen) for chosen in _resampled_families(table)]
+    return {"r2": gain(np.arange(len(table))), "r2_interval": np.quantile(draws, (0.025, 0.975)).tolist()}
 
 
 def fit_linear(features: np.ndarray, values: np.ndarray) -> Model:
@@ -83,12 +100,12 @@ def fit_linear(features: np.ndarray, values: np.ndarray) -> Model:
     return lambda others: others @ coefficients.T + intercepts
 
 
-def held_out(table: Table, features: np.ndarray, values: np.ndarray, fit: Fit, share: float = 1.0) -> np.ndarray:
+def held_out(table: Table, features: np.ndarray, values: np.ndarray, by: Fit, share: float = 1.0) -> np.ndarray:
     """Logits (N, 2) of every child, by models fitted on a share of the children of the other folds."""
     predicted = np.empty_like(values)
     for training, test in _folds(table):
         chosen = training[: round(share * len(training))]
-        predicted[test] = fit(features[chosen], values[chosen])(features[test])
+        predicted[test] = by(features[chosen], values[chosen])(features[test])
     return predicted
 
 
@@ -98,22 +115,29 @@ def scores(table: Table, predicted: np.ndarray, interval: bool = False) -> Score
     return {name: _score(table, table.measured[name], found[name], interval) for name in QUANTITIES}
 
 
-def ceiling(table: Table) -> dict[str, dict[str, float]]:
-    """What a perfect model would reach: the share of variance between architectures (ICC), and τ between two seeds."""
+def noise_floor(table: Table) -> dict[str, Any]:
+    """Of the architectures with several child seeds: the share of all children's variance that lies between
+    architectures, and its interval over resampled ones.
+    """
     of = table.architecture_index
     repeated = np.flatnonzero(np.bincount(of) > 1)
-    found = {}
+    rng = np.random.default_rng(0)
+    found: dict[str, Any] = {"architectures": len(repeated)}
     for name in QUANTITIES:
-        groups = [table.measured[name][of == architecture] for architecture in repeated]
-        within = np.mean([group.var(ddof=1) for group in groups])
-        total = table.measured[name].var(ddof=1)  # of all children, not of the few repeated ones
-        pairs = np.array([group[:2] for group in groups])
-        found[name] = {
-            "r2": float(1 - within / total),
-            "tau_between_seeds": float(kendalltau(*pairs.T).statistic),
-            "architectures": len(repeated),
-        }
+        within = np.array([table.measured[name][of == architecture].var(ddof=1) for architecture in repeated])
+        shares = 1 - within / table.measured[name].var(ddof=1)
+        draws = rng.choice(shares, (RESAMPLES, len(shares))).mean(axis=1)
+        found[name] = {"r2": float(shares.mean()), "r2_interval": np.quantile(draws, (0.025, 0.975)).tolist()}
     return found
+
+
+def ceiling(table: Table, predicted: np.ndarray, noise: Noise) -> dict[str, float]:
+    """R² that the child seeds' noise allows a perfect model on these children: from the noise model at their predicted
+    logits (N, 2), so also where no architecture was repeated.
+    """
+    draws = [_quantities(predicted + noise.draw(table.keys, [seed] * len(table))) for seed in range(SEEDS)]
+    variances = {name: np.var([draw[name] for draw in draws], axis=0, ddof=1).mean() for name in QUANTITIES}
+    return {name: float(1 - variances[name] / table.measured[name].var(ddof=1)) for name in QUANTITIES}
 
 
 def best(table: Table, predicted: np.ndarray, share: float = 0.01) -> dict[str, float]:
@@ -147,16 +171,17 @@ def ensemble(table: Table, features: np.ndarray, values: np.ndarray) -> dict[str
         "tau": float(kendalltau(measured, expit(mean)).statistic),
         "spread_error_rho": float(spearmanr(spread, error).statistic),
         "median_spread_logit": float(np.median(spread)),
+        "model_error_logit": float(np.sqrt(max((error**2).mean() - noise, 0.0))),
         "noise_logit": float(np.sqrt(noise)),
         "within_two_deviations": float((error < 2 * np.sqrt(spread**2 + noise)).mean()),
     }
 
 
 def _folds(table: Table) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Training and test children; an architecture's repeats are together. Training children in random order."""
+    """Training and test children, families together. Training children in random order."""
     folds = GroupKFold(FOLDS, shuffle=True, random_state=0)
     rng = np.random.default_rng(0)
-    for training, test in folds.split(table.rows, groups=table.architecture_index):
+    for training, test in folds.split(table.rows, groups=np.unique(table.families, return_inverse=True)[1]):
         yield rng.permutation(training), test
 
 
@@ -165,15 +190,14 @@ def _training_children(table: Table, share: float) -> int:
 
 
 def _sources(table: Table) -> Iterator[tuple[str, np.ndarray]]:
-    for source in np.unique(table.sources):
+    for source in np.unique(table.sources).tolist():
         yield source, table.sources == source
 
 
-def _choices(table: Table) -> np.ndarray:
-    """What the space decides, as it is: operations and sizes one-hot, filters, links."""
-    decided = MacroSpace(table.card["rules"]).decisions(table.rows)
-    hot = [decided[name] == value for name in ("operation", "filter_size") for value in np.unique(decided[name])]
-    return np.concatenate([*hot, decided["filters"], decided["links"]], axis=1).astype(float)
+def _source_left_out(table: Table, features: np.ndarray, values: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Logits of the children of one source by a model that knows none of their families."""
+    training = ~np.isin(table.families, table.families[test])
+    return fit(features[training], values[training])(features[test])
 
 
 def _with_epochs(table: Table, features: np.ndarray, epochs: int) -> np.ndarray:
@@ -195,20 +219,22 @@ def _score(table: Table, measured: np.ndarray, predicted: np.ndarray, interval: 
         "rho": float(spearmanr(measured, predicted).statistic),
     }
     if interval:
-        found |= _interval(table, measured, predicted)
+        draws = [
+            (_r2(measured[chosen], predicted[chosen]), kendalltau(measured[chosen], predicted[chosen]).statistic)
+            for chosen in _resampled_families(table)
+        ]
+        low, high = np.quantile(draws, (0.025, 0.975), axis=0).tolist()
+        found |= {"r2_interval": [low[0], high[0]], "tau_interval": [low[1], high[1]]}
     return found
 
 
-def _interval(table: Table, measured: np.ndarray, predicted: np.ndarray) -> dict[str, list[float]]:
+def _resampled_families(table: Table) -> Iterator[np.ndarray]:
+    """Children of as many families as there are, drawn with replacement."""
     rng = np.random.default_rng(0)
-    _, first = np.unique(table.architecture_index, return_index=True)  # one child of each architecture
-    draws = []
+    _, of = np.unique(table.families, return_inverse=True)
+    members = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of))[:-1])
     for _ in range(RESAMPLES):
-        chosen = rng.choice(first, len(first))
-        pair = measured[chosen], predicted[chosen]
-        draws.append((_r2(*pair), kendalltau(*pair).statistic))
-    low, high = np.quantile(draws, (0.025, 0.975), axis=0)
-    return {"r2_interval": [float(low[0]), float(high[0])], "tau_interval": [float(low[1]), float(high[1])]}
+        yield np.concatenate([members[family] for family in rng.integers(len(members), size=len(members))])
 
 
 def _r2(measured: np.ndarray, predicted: np.ndarray) -> float:

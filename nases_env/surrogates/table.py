@@ -16,10 +16,15 @@ from typing import Any
 import numpy as np
 
 from nases_env import search_spaces
+from nases_env.children.protocol import Protocol
+from nases_env.search_spaces import SearchSpace
+from nases_env.surrogates.macro import Images
 
 SUFFIX = ".csv.gz"
 """Of a table's name."""
 EPOCH_COLUMNS = ("loss", "running_train_accuracy", "validation_accuracy")
+CARD_FIELDS = ("command", "dataset", "fingerprint", "hardware", "dates", "versions", "sources")
+"""What a card tells besides space, rules, protocol and images."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,17 @@ class Table:
     card: dict[str, Any]
     sha256: str
     """Of the file."""
+    space: SearchSpace
+    protocol: Protocol
+    images: Images
+    failed: int
+    """Evaluations that were left out."""
     rows: np.ndarray
     """Of the search space, (N, m)."""
     keys: np.ndarray
     """Of the architectures, (N,)."""
+    families: np.ndarray
+    """Key of the architecture that each descends from by mutations, its own where it was drawn anew, (N,)."""
     sources: np.ndarray
     """What each was drawn from, (N,)."""
     measured: dict[str, np.ndarray]
@@ -45,14 +57,9 @@ class Table:
 
     def __getitem__(self, chosen: np.ndarray) -> Table:
         """Some of the evaluations."""
-        return replace(
-            self,
-            rows=self.rows[chosen],
-            keys=self.keys[chosen],
-            sources=self.sources[chosen],
-            measured={name: values[chosen] for name, values in self.measured.items()},
-            epochs=self.epochs[chosen],
-        )
+        columns = ("rows", "keys", "families", "sources", "epochs")
+        measured = {name: values[chosen] for name, values in self.measured.items()}
+        return replace(self, measured=measured, **{name: getattr(self, name)[chosen] for name in columns})
 
     @cached_property
     def architecture_index(self) -> np.ndarray:
@@ -73,11 +80,13 @@ def read(path: Path) -> Table:
             raise FileNotFoundError(f"{file} is missing; scripts/collect.py --table writes tables with their card")
     try:
         card, data = json.loads(card_file.read_text()), path.read_bytes()
-        lines = [line for line in csv.DictReader(io.StringIO(gzip.decompress(data).decode())) if not line["failure"]]
+        if missing := [name for name in CARD_FIELDS if name not in card]:
+            raise ValueError(f"the card lacks {', '.join(missing)}")
+        lines = list(csv.DictReader(io.StringIO(gzip.decompress(data).decode())))
         return _table(card, hashlib.sha256(data).hexdigest(), lines)
-    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, KeyError, TypeError, IndexError, EOFError, gzip.BadGzipFile) as error:
         raise ValueError(
-            f"{path} is no table that scripts/collect.py wrote, or {card_file} no card ({error!r})"
+            f"{path} and its card {card_file} are not what scripts/collect.py writes now ({error!r}); write them again"
         ) from error
 
 
@@ -87,16 +96,34 @@ def card_path(table: Path) -> Path:
 
 
 def _table(card: dict[str, Any], sha256: str, lines: Sequence[dict[str, str]]) -> Table:
-    space = search_spaces.make("macro", card["rules"])
-    epochs = range(1, card["protocol"]["epochs"] + 1)
+    space, protocol = search_spaces.make(card["space"], card["rules"]), Protocol(**card["protocol"])
     architectures = [space.from_json(line["architecture"]) for line in lines]
+    keys = np.array([architecture.key for architecture in architectures])
+    kept = [index for index, line in enumerate(lines) if not line["failure"]]
     names = ("train_accuracy", "validation_accuracy", "reward", "parameters", "flops")
+    epochs = [
+        [[float(lines[index][f"{name}_{i}"]) for name in EPOCH_COLUMNS] for i in range(1, protocol.epochs + 1)]
+        for index in kept
+    ]
     return Table(
         card,
         sha256,
-        np.stack([space.row(architecture) for architecture in architectures]),
-        np.array([architecture.key for architecture in architectures]),
-        np.array([line["source"] for line in lines]),
-        {name: np.array([float(line[name]) for line in lines]) for name in names},
-        np.array([[[float(line[f"{name}_{i}"]) for name in EPOCH_COLUMNS] for i in epochs] for line in lines]),
+        space,
+        protocol,
+        Images(**card["images"]),
+        len(lines) - len(kept),
+        np.stack([space.row(architectures[index]) for index in kept]),
+        keys[kept],
+        keys[_roots(lines)][kept],
+        np.array([lines[index]["source"] for index in kept]),
+        {name: np.array([float(lines[index][name]) for index in kept]) for name in names},
+        np.array(epochs),
     )
+
+
+def _roots(lines: Sequence[dict[str, str]]) -> list[int]:
+    """For each line the one that it descends from: `parent` is an earlier line's index, or empty."""
+    roots: list[int] = []
+    for index, line in enumerate(lines):
+        roots.append(roots[int(line["parent"])] if line["parent"] else index)
+    return roots

@@ -135,6 +135,15 @@ class TestOneSearch:
             told.append([env.step(action)[1:] for action in actions])
         assert told[0] == told[1]
 
+    def test_equal_prefetched_children_are_told_twice(self, make_surrogate):
+        env = make_surrogate(noise=True)
+        env.reset(seed=0)
+        actions = np.full((3, 20), 0.3, np.float32)
+        env.get_wrapper_attr("prefetch")(actions)
+        told = [env.step(action) for action in actions]
+        assert told[0][1] == told[1][1] == told[2][1]
+        assert [info["cached"] for *_, info in told] == [False, True, True]
+
     def test_it_survives_pickling_with_all_its_arguments(self):
         env = SurrogateEnv(noise=True, decoder="pca", reward="validation", render_mode="ansi")
         copy = pickle.loads(pickle.dumps(env))
@@ -253,5 +262,15 @@ class TestManySearches:
         assert [type(part) for part in many.render()] == [kind, kind]
 
     def test_a_journal_is_refused(self, tmp_path):
-        with pytest.raises(ValueError, match="leave ledger out"):
-            gym.make_vec(ID, num_envs=2, ledger=str(tmp_path / "journal.log"))
+        for keywords in ({"ledger": str(tmp_path / "journal.log")}, {"reuse": ["other.log"]}):
+            with pytest.raises(ValueError, match="leave ledger and reuse out"):
+                gym.make_vec(ID, num_envs=2, **keywords)
+
+    def test_a_mask_may_start_an_ended_search_again(self):
+        many = gym.make_vec(ID, num_envs=1, max_episode_steps=1)
+        many.reset(seed=0)
+        action = many_actions(1, 1)[0]
+        assert many.step(action)[3].all()
+        many.reset(options={"reset_mask": np.array([True])})
+        _, rewards, _, truncations, _ = many.step(action)
+        assert rewards[0] != 0 and truncations.all()

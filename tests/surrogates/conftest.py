@@ -20,7 +20,7 @@ def space():
 
 @pytest.fixture(scope="session")
 def rows(space):
-    """300 uniform networks, and one without links that need not be."""
+    """300 uniform networks."""
     origins = space.sample(np.random.default_rng(0), 300)
     return space.discretise(origins)
 

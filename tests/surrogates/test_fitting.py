@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nases_env import surrogates
+from nases_env.search_spaces import MacroSpace
 from nases_env.surrogates import fitting, model
 
 
@@ -47,10 +48,11 @@ def test_refitting_reproduces_the_shipped_predictions(collected, tmp_path):
     model.save(tmp_path, regressor, fitting.fit_noise(collected), {**shipped.card})
     again = surrogates.make(str(tmp_path))
     assert shipped.card["table"]["sha256"] == collected.sha256
-    exact = shipped.card["lightgbm"] == lightgbm.__version__
+    if shipped.card["lightgbm"] != lightgbm.__version__:
+        pytest.skip(f"it was fitted with LightGBM {shipped.card['lightgbm']}, this is {lightgbm.__version__}")
     expected, found = (each.predict(collected.rows, collected.keys, [0] * len(collected)) for each in (shipped, again))
     for one, other in zip(expected, found, strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-6 if exact else 0.05)
+        np.testing.assert_allclose(one, other, atol=2e-6)
     np.testing.assert_allclose(again.card["noise_covariance"], shipped.card["noise_covariance"])
 
 
@@ -62,8 +64,8 @@ def test_noise_is_the_spread_between_seeds_alone(collected):
     logits = mean + rng.multivariate_normal([0, 0], covariance, 3 * count)
     accuracies = 1 / (1 + np.exp(-logits))
     measured = {"train_accuracy": accuracies[:, 0], "validation_accuracy": accuracies[:, 1]}
-    card = {**collected.card, "protocol": {"validation_images": 10**9}}
-    made_up = replace(collected, card=card, keys=np.repeat(np.arange(count), 3), measured=measured)
+    protocol = replace(collected.protocol, validation_images=10**9)
+    made_up = replace(collected, protocol=protocol, keys=np.repeat(np.arange(count), 3), measured=measured)
     np.testing.assert_allclose(fitting.fit_noise(made_up).covariance, covariance, atol=0.006)
 
 
@@ -74,8 +76,8 @@ def test_a_table_without_repeats_tells_nothing_of_noise(collected):
 
 
 def test_a_few_children_are_refused(numbers):
-    with pytest.raises(ValueError, match="49 children are too few"):
-        fitting.fit_regressor(numbers[0][:49], numbers[1][:49])
+    with pytest.raises(ValueError, match="149 children are too few"):
+        fitting.fit_regressor(numbers[0][:149], numbers[1][:149])
 
 
 def test_perfect_accuracies_have_finite_logits(collected):
@@ -84,5 +86,13 @@ def test_perfect_accuracies_have_finite_logits(collected):
 
 
 def test_other_rules_are_refused(collected):
-    with pytest.raises(ValueError, match="'published' rules; surrogates know 'paper' only"):
-        fitting.features(replace(collected, card={**collected.card, "rules": "published"}))
+    with pytest.raises(ValueError, match="macro space under paper rules only, not macro under published"):
+        fitting.features(replace(collected, space=MacroSpace("published")))
+
+
+def test_tables_with_failures_or_limits_are_refused(collected):
+    fitting.check(collected)
+    with pytest.raises(ValueError, match="3 children of the table failed"):
+        fitting.check(replace(collected, failed=3))
+    with pytest.raises(ValueError, match="'max_parameters': 10"):
+        fitting.check(replace(collected, protocol=replace(collected.protocol, max_parameters=10)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nases_env import rewards, surrogates
-from nases_env.surrogates.model import Noise, Surrogate
+from nases_env.surrogates.model import TARGETS, Noise, Surrogate
 from tests.surrogates.conftest import change_card
 
 KEYS = [f"{number:016x}" for number in range(300)]
@@ -104,10 +104,22 @@ def test_missing_files_are_named(name, copy, rows):
         Surrogate(copy).predict(rows[:1], KEYS[:1], [0])
 
 
-@pytest.mark.parametrize("change", [{"kind": "mlp"}, {"linear": {}}, {"protocol": {"speed": 3}}, {"protocol": None}])
+WRONG = [
+    {"kind": "mlp"},
+    {"features": 0},
+    {"linear": {}},
+    {"linear": {target: {"coefficients": [1.0], "intercept": 0.0} for target in TARGETS}},
+    {"protocol": {"speed": 3}},
+    {"rules": "published"},
+    {"noise_covariance": [1.0]},
+    *({name: None} for name in ("protocol", "space", "rules", "images", "dataset", "trees_sha256", "noise_covariance")),
+]
+
+
+@pytest.mark.parametrize("change", WRONG)
 def test_a_card_of_something_else_is_refused(change, copy):
     change_card(copy / "card.json", **change)
-    with pytest.raises(ValueError, match="no card that scripts/fit_surrogate.py wrote"):
+    with pytest.raises(ValueError, match="no card that scripts/fit_surrogate.py writes now"):
         Surrogate(copy)
 
 

@@ -29,7 +29,25 @@ def test_failed_children_are_left_out(few):
         lines[3] |= {"failure": "timeout", "loss_1": ""}
 
     rewrite(few, fail)
-    assert len(table.read(few)) == 229
+    found = table.read(few)
+    assert (len(found), found.failed) == (229, 1)
+
+
+def test_mutations_belong_to_the_family_of_what_they_change(collected):
+    mutations = collected.sources == "mutation"
+    assert (collected.families != collected.keys)[mutations].all()
+    assert (collected.families == collected.keys)[~mutations].all()
+    assert set(collected.families) <= set(collected.keys[~mutations])
+
+
+def test_families_are_followed_to_their_root(few):
+    def descend(lines):
+        for index, parent in ((220, 3), (221, 220), (222, 221)):
+            lines[index]["parent"] = parent
+
+    rewrite(few, descend)
+    found = table.read(few)
+    assert set(found.families[220:223]) == {found.keys[3]}
 
 
 def test_some_of_it_is_a_table_too(few):
@@ -53,11 +71,16 @@ def test_missing_files_are_named(missing, few):
         lambda path: path.write_text("reward\n1\n"),
         lambda path: rewrite(path, lambda lines: lines[0].update(architecture="{}")),
         lambda path: rewrite(path, lambda lines: lines[0].update(reward="high")),
-        lambda path: change_card(table.card_path(path), protocol=None),
+        *(
+            lambda path, name=name: change_card(table.card_path(path), **{name: None})
+            for name in ("space", "rules", "protocol", "images", *table.CARD_FIELDS)
+        ),
+        lambda path: change_card(table.card_path(path), protocol={"speed": 3}),
+        lambda path: rewrite(path, lambda lines: lines[0].update(parent=5)),
         lambda path: table.card_path(path).write_text("[]"),
     ],
 )
 def test_damaged_tables_are_refused(damage, few):
     damage(few)
-    with pytest.raises(ValueError, match="no table that scripts/collect.py wrote"):
+    with pytest.raises(ValueError, match="not what scripts/collect.py writes now"):
         table.read(few)
