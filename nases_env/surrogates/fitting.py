@@ -17,7 +17,7 @@ from nases_env.surrogates.table import Table
 PENALTY = 100.0
 """Of the linear model's squared coefficients, features having deviation 1."""
 TREES = 100
-FEWEST = 150
+FEWEST = 120
 """Children to fit on."""
 TREE_SETTINGS: dict[str, Any] = {
     "learning_rate": 0.07,
