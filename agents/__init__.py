@@ -1,12 +1,35 @@
-"""Strategies that search an embedding: the paper's REINFORCE, random search, and stable-baselines3's agents."""
+"""Strategies that search: the paper's REINFORCE, random search, other papers' methods, and libraries' agents."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
 from agents.base import Agent, Transition
 
-__all__ = ["NAMES", "Agent", "Transition", "find"]
+__all__ = ["CLASSES", "NAMES", "Agent", "Transition", "find", "make_settings"]
 
-NAMES = ("reinforce", "random", "ppo", "a2c", "sac", "td3")
+CLASSES = {
+    "reinforce": "agents.reinforce:Reinforce",
+    "random": "agents.random_search:RandomSearch",
+    "random-origin": "agents.random_search:RandomOrigin",
+    "evolution": "agents.evolution:RegularisedEvolution",
+    "lstm": "agents.lstm_controller:LSTMReinforce",
+    "q-learning": "agents.q_learning:QLearning",
+    "predictor": "agents.predictor:PredictorGuided",
+    "gradient-ascent": "agents.gradient_ascent:GradientAscent",
+    "tpe": "agents.black_box:TPE",
+    "cmaes": "agents.black_box:CMAES",
+    "gp": "agents.black_box:GP",
+    "ppo": "agents.sb3:PPO",
+    "a2c": "agents.sb3:A2C",
+    "sac": "agents.sb3:SAC",
+    "td3": "agents.sb3:TD3",
+}
+"""Imported when they are asked for: some need libraries of their own."""
+NAMES = tuple(CLASSES)
 
 
 def find(name: str) -> type[Agent]:
@@ -16,16 +39,24 @@ def find(name: str) -> type[Agent]:
         ValueError: If there is none.
         ImportError: If it needs a library that is not installed; the message says how to install it.
     """
-    if name == "reinforce":
-        from agents.reinforce import Reinforce
-
-        return Reinforce
-    if name == "random":
-        from agents.random_search import RandomSearch
-
-        return RandomSearch
-    from agents.sb3 import AGENTS
-
-    if name not in AGENTS:
+    if name not in CLASSES:
         raise ValueError(f"there is no agent {name!r}; choose one of {', '.join(NAMES)}")
-    return AGENTS[name]
+    module, _, class_name = CLASSES[name].partition(":")
+    return getattr(import_module(module), class_name)
+
+
+def make_settings(name: str, given: Mapping[str, Any]) -> Any:
+    """The settings of an agent; None, its defaults, where nothing is given.
+
+    Raises:
+        ValueError: If it has no such setting, or one has a value that cannot be.
+    """
+    if not given:
+        return None
+    settings_class = find(name).settings_class
+    if settings_class is dict:  # a library's keywords, which it checks itself
+        return dict(given)
+    known = [*inspect.signature(settings_class).parameters]
+    if unknown := sorted(given.keys() - set(known)):
+        raise ValueError(f"{name} has no settings {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    return settings_class(**given)

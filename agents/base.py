@@ -11,7 +11,12 @@ import numpy as np
 from nases_env.search_spaces import Architecture
 
 if TYPE_CHECKING:
-    from agents.recorder import Recorder
+    from agents.trace import Trace
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """There is nothing to set."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +37,19 @@ class Agent(ABC):
     """Chooses actions and learns from their rewards.
 
     Args:
-        env: The recorded environment; agents know Gymnasium and `get_wrapper_attr("space")`, `("decoder")`.
+        env: The environment behind its trace; agents know Gymnasium and `get_wrapper_attr("space")`, `("decoder")`.
         seed: Seed of the agent's own randomness and of the environment's first reset.
         settings: The agent's own settings; None for its defaults.
     """
 
     env_kwargs: ClassVar[dict[str, Any]] = {}
     """Environment keywords the agent needs."""
+    settings_class: ClassVar[type] = NoSettings
+    """What its settings are an instance of."""
     batches: ClassVar[bool] = True
     """Whether it can choose several children before any of them is known."""
 
-    def __init__(self, env: Recorder, seed: int, settings: Any = None):
+    def __init__(self, env: Trace, seed: int, settings: Any = None):
         self.seed = seed
         self._decoder = env.get_wrapper_attr("decoder")
         self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
@@ -65,11 +72,11 @@ class Agent(ABC):
         """What was learned, to carry elsewhere; resuming a search needs none of it."""
         return {}
 
-    def run(self, env: Recorder, children: int, start: Architecture | None = None, batch: int = 1) -> None:
+    def run(self, env: Trace, children: int, start: Architecture | None = None, batch: int = 1) -> None:
         """Search: build so many children.
 
         Args:
-            env: The recorded environment.
+            env: The environment behind its trace.
             children: The budget.
             start: A known network: the first state, and the first child is what its encoding decodes to.
             batch: Children that are chosen before any of them is known; workers train them at once.
@@ -82,7 +89,7 @@ class Agent(ABC):
             observations = np.repeat(observation[None], min(batch, children - env.steps), axis=0)
             observation = self._build(env, observations, self.act(observations))
 
-    def _build(self, env: Recorder, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    def _build(self, env: Trace, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Build the children of actions (K, n), learn from them; the last one's origin vector (m,)."""
         if len(actions) > 1:
             env.get_wrapper_attr("prefetch")(actions)

@@ -1,6 +1,8 @@
-"""Random search in the action box: the baseline every search has to beat."""
+"""Random search, in the embedding and in the origin space: the baseline every search has to beat."""
 
 from __future__ import annotations
+
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,3 +16,9 @@ class RandomSearch(Agent):
         """Uniform actions."""
         self.sources = ["random"] * len(observations)
         return self.rng.uniform(size=(len(observations), self._decoder.action_size)).astype(np.float32)
+
+
+class RandomOrigin(RandomSearch):
+    """Draws every origin vector uniformly."""
+
+    env_kwargs: ClassVar[dict[str, Any]] = {"decoder": "identity"}

@@ -1,41 +1,24 @@
-"""The wrapper every agent runs behind: budget, children.csv, TensorBoard, progress, the best child."""
+"""A trace in a folder: children.csv, TensorBoard, progress, the best child."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from tqdm import tqdm
 
+from agents.trace import COLUMNS, Trace
 from nases_env import rendering
-from nases_env.search_spaces import Architecture
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-COLUMNS = (
-    "step", "source", "reward", "best_reward", "train_accuracy", "validation_accuracy", "parameters", "flops",
-    "architecture_key", "cached", "failure", "seconds",
-)  # fmt: skip
 
-
-@dataclasses.dataclass(frozen=True)
-class BestChild:
-    """The child with the highest reward so far."""
-
-    step: int
-    """Its index, from 0."""
-    reward: float
-    architecture: Architecture
-
-
-class Recorder(gym.Wrapper, RecordConstructorArgs):
+class Recorder(Trace):
     """Records a search into a folder: `children.csv`, `tensorboard/`, and at the end `best.png` and `best.json`.
 
     Files are written anew: a resumed search replays its journal through this recorder.
@@ -56,36 +39,16 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
         settings: dict[str, Any] | None = None,
         progress: bool = True,
     ):
+        super().__init__(env, children)
         RecordConstructorArgs.__init__(
             self, run_dir=str(run_dir), children=children, settings=settings, progress=progress
         )
-        gym.Wrapper.__init__(self, env)
         self.run_dir = Path(run_dir)
         self.tensorboard_dir = self.run_dir / "tensorboard"
-        self.children = children
-        self.steps = 0
-        """Children so far."""
-        self.source = ""
-        """What the next action comes from; agents set it."""
-        self.best: BestChild | None = None
-        """None until a child succeeded."""
         self._settings = settings or {}
         self._architectures: set[str] = set()
         self._files: _Files | None = None
         self._bar = tqdm(total=children, unit="child", disable=not progress, dynamic_ncols=True)
-
-    def step(self, action: np.ndarray) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Step and record.
-
-        Raises:
-            RuntimeError: If the budget is spent.
-        """
-        if self.steps >= self.children:
-            raise RuntimeError(f"the budget of {self.children} children is spent; ask for more with children")
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._record(float(reward), info)
-        self.steps += 1
-        return observation, reward, terminated, truncated, info
 
     def log(self, numbers: dict[str, float]) -> None:
         """Write an agent's numbers to TensorBoard, at the last child."""
@@ -107,23 +70,18 @@ class Recorder(gym.Wrapper, RecordConstructorArgs):
             self._files = _Files(self.run_dir, self.tensorboard_dir, self._settings)
         return self._files
 
-    def _record(self, reward: float, info: dict[str, Any]) -> None:
-        if not info["failure"] and (self.best is None or reward > self.best.reward):
-            self.best = BestChild(self.steps, reward, self.get_wrapper_attr("architecture"))
-        seconds = self.get_wrapper_attr("evaluation").seconds
-        self._architectures.add(info["architecture_key"])
-        row = {name: info[name] for name in COLUMNS if name in info}
-        best_reward = self.best.reward if self.best else reward
-        row |= {"step": self.steps, "source": self.source, "reward": reward, "best_reward": best_reward}
+    def _record(self, row: dict[str, Any]) -> None:
+        super()._record(row)
+        self._architectures.add(row["architecture_key"])
         files = self._opened()
-        files.write_row(row | {"seconds": round(seconds, 3)})
+        files.write_row(row | {"seconds": round(row["seconds"], 3)})
         scalars = {
             name: row[name] for name in ("reward", "best_reward", "validation_accuracy", "train_accuracy", "parameters")
         }
-        scalars |= {"child_seconds": seconds, "unique_architectures": len(self._architectures)}
+        scalars |= {"child_seconds": row["seconds"], "unique_architectures": len(self._architectures)}
         for name, number in scalars.items():
             files.tensorboard.add_scalar(f"search/{name}", number, self.steps)
-        self._bar.set_postfix(best=f"{best_reward:.3f}", reward=f"{reward:.3f}", refresh=False)
+        self._bar.set_postfix(best=f"{row['best_reward']:.3f}", reward=f"{row['reward']:.3f}", refresh=False)
         self._bar.update()
 
     def _write_best(self, tensorboard: SummaryWriter) -> None:

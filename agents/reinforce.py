@@ -9,8 +9,8 @@ import torch
 
 from agents.base import Agent, Transition
 from agents.controller import Controller, Policy
-from agents.recorder import Recorder
 from agents.reward_pool import RewardPool
+from agents.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class ReinforceSettings:
 class Reinforce(Agent):
     """Controller, reward pool and ε-greedy exploration."""
 
-    def __init__(self, env: Recorder, seed: int, settings: ReinforceSettings | None = None):
+    settings_class = ReinforceSettings
+
+    def __init__(self, env: Trace, seed: int, settings: ReinforceSettings | None = None):
         super().__init__(env, seed, settings)
         self.settings = settings or ReinforceSettings()
         # Fresh weights from a generator of their own: agents of one seed share their random children.

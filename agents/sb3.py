@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.wrappers import RescaleAction, RescaleObservation
 
 from agents.base import Agent
-from agents.recorder import Recorder
+from agents.trace import Trace
 from nases_env.search_spaces import Architecture
 
 try:
@@ -31,12 +31,12 @@ _OFF_POLICY: dict[str, Any] = {"learning_starts": 10, "batch_size": 32, "train_f
 class _ToRecorder(KVWriter):
     """Writes a model's numbers beside the search's own, at the last child."""
 
-    def __init__(self, recorder: Recorder):
-        self._recorder = recorder
+    def __init__(self, trace: Trace):
+        self._trace = trace
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         numbers = {tag: number for tag, number in key_values.items() if isinstance(number, int | float | np.number)}
-        self._recorder.log({tag: float(number) for tag, number in numbers.items()})
+        self._trace.log({tag: float(number) for tag, number in numbers.items()})
 
 
 class _Budget(BaseCallback):
@@ -57,11 +57,12 @@ class _Budget(BaseCallback):
 class SB3Agent(Agent):
     """A stable-baselines3 model; subclasses name its class and settings."""
 
+    settings_class = dict
     batches = False
     algorithm: ClassVar[str]
     settings: ClassVar[dict[str, Any]]
 
-    def __init__(self, env: Recorder, seed: int, settings: dict[str, Any] | None = None):
+    def __init__(self, env: Trace, seed: int, settings: dict[str, Any] | None = None):
         super().__init__(env, seed, settings)
         rescaled = RescaleObservation(RescaleAction(env, np.float32(-1), np.float32(1)), np.float32(-1), np.float32(1))
         vector = DummyVecEnv([lambda: rescaled])
@@ -77,7 +78,7 @@ class SB3Agent(Agent):
         actions, _ = self.model.predict((observations / 15.0 - 1.0).astype(np.float32))
         return ((actions + 1.0) / 2.0).astype(np.float32)
 
-    def run(self, env: Recorder, children: int, start: Architecture | None = None, batch: int = 1) -> None:
+    def run(self, env: Trace, children: int, start: Architecture | None = None, batch: int = 1) -> None:
         """Let the model collect and learn; a network to start from is its first state, no child.
 
         Raises:
@@ -119,10 +120,14 @@ class A2C(SB3Agent):
 
 
 class SAC(SB3Agent):
-    """Soft actor-critic (Haarnoja et al. 2018), 10 random children, then 4 updates a child."""
+    """Soft actor-critic (Haarnoja et al. 2018), 10 random children, then 4 updates a child.
+
+    Its entropy is worth little from the start: the automatic weight begins at 1 and outweighs rewards below 1 for
+    longer than a search lasts.
+    """
 
     algorithm = "SAC"
-    settings = _OFF_POLICY
+    settings: ClassVar[dict[str, Any]] = {**_OFF_POLICY, "ent_coef": 0.005, "learning_rate": 1e-3}
 
 
 class TD3(SB3Agent):

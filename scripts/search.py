@@ -53,8 +53,11 @@ class Options:
 
     env_id: str = "NASES-Digits-v0"
     """Environment: NASES-Digits-v0, NASES-Digits-Surrogate-v0, NASES-CIFAR10-v0, NASES-v0 or another registered one."""
-    agent: Literal["reinforce", "random", "ppo", "a2c", "sac", "td3"] = "reinforce"
-    """Who searches."""
+    agent: str = "reinforce"
+    """Who searches: reinforce, random, random-origin, evolution, lstm, q-learning, predictor, gradient-ascent, tpe,
+    cmaes, gp, ppo, a2c, sac or td3."""
+    agent_settings: tuple[str, ...] = ()
+    """Settings of agents other than reinforce: --agent-settings population=10 sample=3."""
     children: int = 30
     """Networks to build: the budget."""
     seed: int = 0
@@ -125,7 +128,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     if options.resume and options.run_dir and RunDirectory(options.run_dir).exists():
         stored = RunDirectory(options.run_dir).options()
         stored |= {"run_dir": options.run_dir, "resume": True}
-        stored |= {name: tuple(stored[name]) for name in ("overrides", "reuse")}
+        stored |= {name: tuple(stored[name]) for name in ("overrides", "reuse", "agent_settings")}
         stored["reinforce"] = ReinforceSettings(**stored["reinforce"])
         return tyro.cli(Options, args=arguments, default=Options(**stored))
     if options.recipe == "paper":
@@ -142,6 +145,7 @@ def main(options: Options) -> int:
     try:
         _check(options)
         agent_class = agents.find(options.agent)
+        agent_settings = _agent_settings(options)
         if options.batch > 1 and not agent_class.batches:
             raise ValueError(f"--batch {options.batch}: {options.agent} chooses one child at a time; leave --batch out")
         keywords = {**agent_class.env_kwargs, **options.environment()}
@@ -172,7 +176,7 @@ def main(options: Options) -> int:
     recorder = Recorder(env, run.path, options.children, _flat(settings, environment))
     status = 0
     try:
-        agent = agent_class(recorder, options.seed, _agent_settings(options))
+        agent = agent_class(recorder, options.seed, agent_settings)
         try:
             agent.run(recorder, options.children, start, options.batch)
         except KeyboardInterrupt:
@@ -223,8 +227,10 @@ def _describe_start(start: Architecture, environment: NASESEnv) -> str:
     return f"the encoding of the known network keeps {', '.join(kept)}"
 
 
-def _agent_settings(options: Options) -> ReinforceSettings | None:
-    return options.reinforce if options.agent == "reinforce" else None
+def _agent_settings(options: Options) -> Any:
+    if options.agent == "reinforce":
+        return options.reinforce
+    return agents.make_settings(options.agent, parse_overrides(options.agent_settings))
 
 
 def _flat(settings: dict[str, Any], environment: NASESEnv) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""Gradient ascent in the embedding with a learned predictor (as in NAO, Luo et al. 2018, arXiv 1808.07233)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from agents.base import Agent, Transition
+from agents.trace import Trace
+
+
+@dataclass(frozen=True)
+class GradientAscentSettings:
+    """Rounds: fit the predictor, climb from the best children so far, build what is reached."""
+
+    warmup: int = 20
+    """Random children in the beginning."""
+    every: int = 10
+    """Children between two fits: each the end of a climb of its own."""
+    hidden: int = 64
+    """Units of the predictor's two layers."""
+    fit_steps: int = 200
+    """Adam steps of a fit, on all children."""
+    learning_rate: float = 0.01
+    """Adam's."""
+    weight_decay: float = 0.01
+    """Adam's."""
+    climb_steps: int = 20
+    """Steps up the gradient."""
+    step_size: float = 0.05
+    """Length of each."""
+
+
+class GradientAscent(Agent):
+    """Builds where the predictor's gradient leads from the best children."""
+
+    settings_class = GradientAscentSettings
+
+    def __init__(self, env: Trace, seed: int, settings: GradientAscentSettings | None = None):
+        super().__init__(env, seed, settings)
+        self.settings = settings or GradientAscentSettings()
+        self._generator = torch.Generator().manual_seed(int(self.rng.integers(2**31)))
+        self._actions: list[np.ndarray] = []
+        self._rewards: list[float] = []
+        self._ends: list[np.ndarray] = []
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Uniform actions in the warm-up, then ends of climbs."""
+        chosen = [self._next(len(self._actions) + i) for i in range(len(observations))]
+        self.sources = [source for source, _ in chosen]
+        return np.stack([action for _, action in chosen])
+
+    def learn(self, transition: Transition) -> dict[str, float]:
+        """Remember the children."""
+        self._actions += list(transition.actions)
+        self._rewards += transition.rewards.tolist()
+        return {}
+
+    def _next(self, child: int) -> tuple[str, np.ndarray]:
+        if child < self.settings.warmup or not self._actions:
+            return "warmup", self.rng.uniform(size=self._decoder.action_size).astype(np.float32)
+        if not self._ends:
+            self._ends = list(self._climb(self._fit()))
+        return "climb", self._ends.pop(0)
+
+    def _fit(self) -> nn.Module:
+        """Actions → normalised rewards."""
+        units = self._decoder.action_size, self.settings.hidden, self.settings.hidden, 1
+        layers = [nn.utils.skip_init(nn.Linear, before, after) for before, after in zip(units, units[1:], strict=False)]
+        for layer in layers:
+            nn.init.kaiming_uniform_(layer.weight, generator=self._generator, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        predictor = nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2], nn.Flatten(0))
+        optimiser = torch.optim.Adam(
+            predictor.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+        )
+        actions = torch.from_numpy(np.stack(self._actions))
+        rewards = torch.tensor(self._rewards)
+        rewards = ((rewards - rewards.mean()) / rewards.std().clamp(min=1e-8)).float()
+        for _ in range(self.settings.fit_steps):
+            loss = (predictor(2 * actions - 1) - rewards).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return predictor.requires_grad_(False)
+
+    def _climb(self, predictor: nn.Module) -> np.ndarray:
+        """Ends of climbs from the best children, (every, n)."""
+        best = np.argsort(-np.array(self._rewards), kind="stable")[: self.settings.every]
+        actions = torch.from_numpy(np.stack([self._actions[i] for i in best]))
+        for _ in range(self.settings.climb_steps):
+            actions.requires_grad_(True)
+            (gradient,) = torch.autograd.grad(predictor(2 * actions - 1).sum(), actions)
+            direction = gradient / gradient.norm(dim=1, keepdim=True).clamp(min=1e-8)
+            actions = (actions.detach() + self.settings.step_size * direction).clamp(0, 1)
+        return actions.numpy()

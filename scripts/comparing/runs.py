@@ -1,0 +1,148 @@
+"""One search of a comparison: an agent with its settings, an environment, a seed."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import torch
+
+import agents
+from agents.trace import Trace
+from nases_env.children.protocol import parse_overrides
+from nases_env.search_spaces import Architecture
+
+ENVIRONMENT = ("decoder", "calibration", "reward", "surrogate", "rules")
+"""Settings of an entry that are the environment's."""
+FRESH_SEEDS = (1_000_001, 1_000_002, 1_000_003)
+"""Seeds that the chosen child is evaluated with once more."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What takes part in a comparison."""
+
+    name: str
+    """As it was given: an agent, and after a colon its settings and the environment's."""
+    agent: str
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Entry:
+        """The entry of `agent` or `agent:setting=value,…`.
+
+        Raises:
+            ValueError: If there is no such agent or setting.
+        """
+        name, _, given = text.partition(":")
+        agent_class = agents.find(name)
+        settings = parse_overrides(part for part in given.split(",") if part)
+        environment = {key: settings.pop(key) for key in ENVIRONMENT if key in settings}
+        entry = cls(text, name, settings, agent_class.env_kwargs | environment)
+        entry.make_settings()
+        return entry
+
+    @property
+    def folder(self) -> str:
+        """Its name as a folder's."""
+        return "".join(letter if letter.isalnum() or letter in "-_.=" else "_" for letter in self.name)
+
+    def make_settings(self) -> Any:
+        """An instance of the agent's settings; None for its defaults."""
+        return agents.make_settings(self.agent, self.settings)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search to make.
+
+    Args:
+        entry: Who searches.
+        env_id: The environment.
+        keywords: Of the environment.
+        seed: Of agent and environment.
+        children: The budget.
+        out: Folder of the comparison.
+    """
+
+    entry: Entry
+    env_id: str
+    keywords: dict[str, Any]
+    seed: int
+    children: int
+    out: Path
+
+    @property
+    def file(self) -> Path:
+        """What it is recorded in."""
+        return self.out / "runs" / self.entry.folder / f"seed{self.seed}.json"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same."""
+        keywords = self.keywords | self.entry.environment
+        return {
+            "agent": self.entry.name,
+            "env_id": self.env_id,
+            "keywords": keywords,
+            "seed": self.seed,
+            "children": self.children,
+        }
+
+    def recorded(self) -> dict[str, Any] | None:
+        """What an earlier start recorded, if it got that far.
+
+        Raises:
+            ValueError: If that was another run.
+        """
+        if not self.file.is_file():
+            return None
+        record = json.loads(self.file.read_text())
+        if record["run"] != json.loads(json.dumps(self.identity)):
+            raise ValueError(f"{self.file} holds another run, {record['run']}; choose another --out")
+        return record
+
+    def make(self) -> dict[str, Any]:
+        """Search, unless it is recorded already; returns the record."""
+        if record := self.recorded():
+            return record
+        torch.set_num_threads(1)
+        start = time.perf_counter()
+        env = self._environment(max_episode_steps=self.children)
+        trace = Trace(env, self.children)
+        agent = agents.find(self.entry.agent)(trace, self.seed, self.entry.make_settings())
+        agent.run(trace, self.children)
+        seconds = time.perf_counter() - start
+        chosen = self._fresh_accuracies(trace.best.architecture) if trace.best else []
+        trace.close()
+        record = {"run": self.identity, "seconds": seconds, "chosen": chosen, "children": trace.rows}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_suffix(".partial")
+        partial.write_text(json.dumps(record))
+        partial.replace(self.file)
+        return json.loads(self.file.read_text())
+
+    def _environment(self, **more: Any) -> gym.Env:
+        """The environment; where children are trained, with a journal that a stopped search goes on from."""
+        keywords = self.keywords | self.entry.environment | more
+        if "noise" not in self.keywords:
+            keywords["ledger"] = str(self.file.with_suffix(".log"))
+        return gym.make(self.env_id, **keywords)
+
+    def _fresh_accuracies(self, chosen: Architecture) -> list[float]:
+        """Validation accuracies of the chosen child with fresh child seeds; on a surrogate without noise."""
+        keywords = self.keywords | {"decoder": "identity"} | ({"noise": False} if "noise" in self.keywords else {})
+        env = gym.make(self.env_id, **keywords)
+        space, decoder = env.get_wrapper_attr("space"), env.get_wrapper_attr("decoder")
+        action = decoder.encode(space.origin_of(chosen)[None])[0]
+        accuracies = []
+        for seed in FRESH_SEEDS:
+            env.reset(seed=seed)
+            accuracies.append(env.step(action)[4]["validation_accuracy"])
+        env.close()
+        return accuracies
