@@ -11,8 +11,8 @@ from gymnasium.utils import EzPickle
 from nases_env import surrogates
 from nases_env.env import NASESEnv
 from nases_env.episode import step_info
-from nases_env.evaluators.surrogate import SurrogateEvaluator
 from nases_env.ledger import ForgetfulLedger, Ledger
+from nases_env.surrogates.evaluator import SurrogateEvaluator
 from nases_env.vector_env import Outcome, SearchVectorEnv
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nases_env.evaluators.base import Evaluation
 from nases_env.search_spaces import Architecture, SearchSpace
-from nases_env.surrogates import Surrogate
+from nases_env.surrogates.model import Surrogate
 
 
 class SurrogateEvaluator:
