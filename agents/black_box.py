@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,13 +15,15 @@ class OptunaAgent(Agent):
 
     settings_class = dict
     name: ClassVar[str]
+    sampler: ClassVar[str]
+    """Its class in optuna.samplers."""
 
     def __init__(self, env: Trace, seed: int, settings: dict[str, Any] | None = None):
         import optuna
 
         super().__init__(env, seed, settings)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = self._sampler(optuna.samplers)(seed=int(self.rng.integers(2**31)), **(settings or {}))
+        sampler = getattr(optuna.samplers, self.sampler)(seed=int(self.rng.integers(2**31)), **(settings or {}))
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         names = [f"action_{i:02}" for i in range(self._decoder.action_size)]
         self._distributions: dict[str, Any] = {name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names}
@@ -48,33 +49,20 @@ class OptunaAgent(Agent):
             self._study.tell(trial, reward)
         return {}
 
-    def _sampler(self, samplers: Any) -> Callable[..., Any]:
-        """The class of Optuna's sampler."""
-        raise NotImplementedError
-
 
 class TPE(OptunaAgent):
     """Tree-structured Parzen estimators (Bergstra et al. 2011)."""
 
-    name = "tpe"
-
-    def _sampler(self, samplers: Any) -> Callable[..., Any]:
-        return samplers.TPESampler
+    name, sampler = "tpe", "TPESampler"
 
 
 class CMAES(OptunaAgent):
     """Covariance matrix adaptation (Hansen 2016)."""
 
-    name = "cmaes"
-
-    def _sampler(self, samplers: Any) -> Callable[..., Any]:
-        return samplers.CmaEsSampler
+    name, sampler = "cmaes", "CmaEsSampler"
 
 
 class GP(OptunaAgent):
     """Bayesian optimisation with a Gaussian process."""
 
-    name = "gp"
-
-    def _sampler(self, samplers: Any) -> Callable[..., Any]:
-        return samplers.GPSampler
+    name, sampler = "gp", "GPSampler"

@@ -45,9 +45,14 @@ class EvaluationId(NamedTuple):
 
 
 class Ledger:
-    """Evaluations of this process, in memory."""
+    """Evaluations of this process, in memory.
 
-    def __init__(self) -> None:
+    Args:
+        remember: Whether they are kept; not for evaluators that answer faster than memory fills.
+    """
+
+    def __init__(self, remember: bool = True) -> None:
+        self._remember = remember
         self._found: dict[EvaluationId, Evaluation] = {}
         self.children = 0
         """Children asked for so far: the next one's index."""
@@ -63,7 +68,7 @@ class Ledger:
     def find(self, identity: EvaluationId) -> Evaluation | None:
         """The evaluation of that identity, with 0 seconds, if there is one."""
         found = self._found.get(identity)
-        return None if found is None else dataclasses.replace(copy.deepcopy(found), seconds=0.0)
+        return found and found.again()
 
     def record(
         self,
@@ -74,26 +79,12 @@ class Ledger:
         reward: float,
     ) -> None:
         """Keep what was found for the next child; durable when it returns, if this ledger has a file."""
-        self._found.setdefault(identity, copy.deepcopy(evaluation))
+        if self._remember:
+            self._found.setdefault(identity, copy.deepcopy(evaluation))
         self.children += 1
 
     def close(self) -> None:
         """Release the file; may be called twice."""
-
-
-class ForgetfulLedger(Ledger):
-    """Keeps nothing: for evaluators that answer faster than memory fills."""
-
-    def record(
-        self,
-        action: np.ndarray,
-        identity: EvaluationId,
-        architecture: Architecture,
-        evaluation: Evaluation,
-        reward: float,
-    ) -> None:
-        """Count the next child."""
-        self.children += 1
 
 
 class JournalLedger(Ledger):

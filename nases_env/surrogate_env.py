@@ -11,7 +11,7 @@ from gymnasium.utils import EzPickle
 from nases_env import surrogates
 from nases_env.env import NASESEnv
 from nases_env.episode import step_info
-from nases_env.ledger import ForgetfulLedger, Ledger
+from nases_env.ledger import Ledger
 from nases_env.surrogates.evaluator import SurrogateEvaluator
 from nases_env.vector_env import Outcome, SearchVectorEnv
 
@@ -104,7 +104,7 @@ class SurrogateEnv(NASESEnv):
         return SurrogateEvaluator(self.surrogate, self.space)
 
     def _memory(self) -> Ledger:
-        return ForgetfulLedger()
+        return Ledger(remember=False)
 
 
 class SurrogateVectorEnv(SearchVectorEnv):

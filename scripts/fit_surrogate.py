@@ -49,9 +49,15 @@ def main(options: Options) -> int:
             fitting.logits(evaluations),
             fitting.fit_noise(evaluations),
         )
-        gain = reports.gain_over_linear(evaluations, features, values)
         if options.report:
-            write_report(options.report, reports.report(evaluations), evaluations.card)
+            found = reports.report(evaluations)
+            write_report(options.report, found, evaluations.card)
+            gain = found["gain_over_linear"]
+        else:
+            by = (reports.fit, reports.fit_linear)
+            gain = reports.gain_over_linear(
+                evaluations, *(reports.held_out(evaluations, features, values, each) for each in by)
+            )
         if gain["r2_interval"][0] <= 0:
             print(f"not better than a linear model of the same features ({gain}): nothing is written to --out")
             return 1

@@ -176,7 +176,12 @@ def main(options: Options) -> int:
     recorder = Recorder(env, run.path, options.children, _flat(settings, environment))
     status = 0
     try:
-        agent = agent_class(recorder, options.seed, agent_settings)
+        try:
+            agent = agent_class(recorder, options.seed, agent_settings)
+        except TypeError as error:  # a library's keywords are checked by the library
+            if not options.agent_settings:
+                raise
+            raise ValueError(f"{options.agent} cannot be made with {agent_settings}: {error}") from error
         try:
             agent.run(recorder, options.children, start, options.batch)
         except KeyboardInterrupt:
@@ -229,6 +234,8 @@ def _describe_start(start: Architecture, environment: NASESEnv) -> str:
 
 def _agent_settings(options: Options) -> Any:
     if options.agent == "reinforce":
+        if options.agent_settings:
+            raise ValueError("settings of reinforce have options of their own: --reinforce.epsilon 0.2, see --help")
         return options.reinforce
     return agents.make_settings(options.agent, parse_overrides(options.agent_settings))
 

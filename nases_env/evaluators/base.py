@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ class Evaluation:
     """Where it was trained."""
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of what trained it."""
+
+    def again(self) -> Evaluation:
+        """The same, answered from memory: a copy that took 0 seconds."""
+        return dataclasses.replace(copy.deepcopy(self), seconds=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""

@@ -41,7 +41,7 @@ def report(table: Table) -> dict[str, Any]:
     over resampled families.
     """
     features, values, noise = fitting.features(table), fitting.logits(table), fitting.fit_noise(table)
-    predicted = held_out(table, features, values, fit)
+    predicted, linearly = (held_out(table, features, values, by) for by in (fit, fit_linear))
     curve = []
     for share in SHARES:
         if _training_children(table, share) < fitting.FEWEST:
@@ -57,10 +57,10 @@ def report(table: Table) -> dict[str, Any]:
         "noise": noise_floor(table),
         "ceiling": ceiling(table, predicted, noise),
         "held_out": scores(table, predicted, interval=True),
-        "linear": scores(table, held_out(table, features, values, fit_linear)),
+        "linear": scores(table, linearly),
         "linear_of_choices": scores(table, held_out(table, choices, values, fit_linear)),
         "linear_of_parameters": scores(table, held_out(table, parameters, values, fit_linear)),
-        "gain_over_linear": gain_over_linear(table, features, values),
+        "gain_over_linear": gain_over_linear(table, predicted, linearly),
         "by_source": {
             source: {
                 **scores(table[chosen], predicted[chosen]),
@@ -82,9 +82,9 @@ def report(table: Table) -> dict[str, Any]:
     }
 
 
-def gain_over_linear(table: Table, features: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    """How much the reward's R² is above that of a linear model of the same features, and its interval."""
-    ours, linear = (_quantities(held_out(table, features, values, by))["reward"] for by in (fit, fit_linear))
+def gain_over_linear(table: Table, predicted: np.ndarray, linearly: np.ndarray) -> dict[str, Any]:
+    """How much the reward's R² of held-out logits (N, 2) is above that of a linear model's, and its interval."""
+    ours, linear = (_quantities(logits)["reward"] for logits in (predicted, linearly))
     measured = table.measured["reward"]
 
     def gain(chosen: np.ndarray) -> float:

@@ -113,7 +113,7 @@ class Run:
             return record
         torch.set_num_threads(1)
         start = time.perf_counter()
-        env = self._environment(max_episode_steps=self.children)
+        env = self._environment()
         trace = Trace(env, self.children)
         agent = agents.find(self.entry.agent)(trace, self.seed, self.entry.make_settings())
         agent.run(trace, self.children)
@@ -127,16 +127,18 @@ class Run:
         partial.replace(self.file)
         return json.loads(self.file.read_text())
 
-    def _environment(self, **more: Any) -> gym.Env:
+    def _environment(self) -> gym.Env:
         """The environment; where children are trained, with a journal that a stopped search goes on from."""
-        keywords = self.keywords | self.entry.environment | more
-        if "noise" not in self.keywords:
+        keywords = self.keywords | self.entry.environment
+        if "noise" not in keywords:
             keywords["ledger"] = str(self.file.with_suffix(".log"))
-        return gym.make(self.env_id, **keywords)
+        return gym.make(self.env_id, max_episode_steps=self.children, **keywords)
 
     def _fresh_accuracies(self, chosen: Architecture) -> list[float]:
         """Validation accuracies of the chosen child with fresh child seeds; on a surrogate without noise."""
-        keywords = self.keywords | {"decoder": "identity"} | ({"noise": False} if "noise" in self.keywords else {})
+        keywords = self.keywords | self.entry.environment | {"decoder": "identity"}
+        if "noise" in keywords:
+            keywords["noise"] = False
         env = gym.make(self.env_id, **keywords)
         space, decoder = env.get_wrapper_attr("space"), env.get_wrapper_attr("decoder")
         action = decoder.encode(space.origin_of(chosen)[None])[0]

@@ -260,3 +260,17 @@ def test_the_paper_recipe_changes_defaults_but_not_what_is_given(run, tmp_path):
     assert done.returncode == 0, done.stderr
     stored = json.loads((folder / "settings.json").read_text())["options"]["reinforce"]
     assert (stored["policy"], stored["learning_rate"], stored["epsilon"]) == ("bernoulli", 1e-5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("agent", "settings", "words"),
+    [
+        ("reinforce", "epsilon=0.2", "--reinforce.epsilon"),
+        ("evolution", "size=3", "evolution has no settings size"),
+        ("tpe", "speed=3", "tpe cannot be made with {'speed': 3}"),
+    ],
+)
+def test_settings_that_an_agent_does_not_have_are_told(run, tmp_path, agent, settings, words):
+    surrogate = ("--env-id", "NASES-Digits-Surrogate-v0", "--children", 3, "--run-dir", tmp_path / "run")
+    done = run("search.py", *surrogate, "--agent", agent, "--agent-settings", settings)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
