@@ -9,7 +9,7 @@ import torch
 
 from agents.base import Agent, Transition
 from agents.controller import Controller, Policy
-from agents.reward_pool import RewardPool
+from agents.reward_pool import Baseline, RewardPool
 from agents.trace import Trace
 
 
@@ -27,6 +27,14 @@ class ReinforceSettings:
     """Random children in the beginning, without updates."""
     epsilon: float = 0.1
     """Chance of a random child afterwards."""
+    population: int = 20
+    """The controller goes on from one of so many last children; 1: from the last one, as in the paper."""
+    tournament: int = 5
+    """Of them, drawn evenly, the best one."""
+    pool: bool = True
+    """Whether updates sample the pool; else they see the last child alone."""
+    baseline: Baseline = "pool"
+    """What rewards are compared with, see RewardPool."""
     samples: int = 3
     """Pool entries per update."""
     updates: int = 1
@@ -34,10 +42,15 @@ class ReinforceSettings:
     pretrained: bool = True
     """Whether the controller starts from the simulator's weights."""
 
+    def __post_init__(self) -> None:
+        least = {"sigma": 1e-6, "epsilon": 0, "warmup": 0, "updates": 0, "population": 1, "tournament": 1, "samples": 1}
+        if wrong := [f"{name}={getattr(self, name)}" for name in least if getattr(self, name) < least[name]]:
+            raise ValueError(f"{', '.join(wrong)}: too small; the least are {least}")
+
     @classmethod
     def paper(cls) -> ReinforceSettings:
         """The paper's letter."""
-        return cls(policy="bernoulli", learning_rate=1e-5)
+        return cls(policy="bernoulli", learning_rate=1e-5, sigma=1.0, population=1, tournament=1)
 
 
 class Reinforce(Agent):
@@ -53,45 +66,55 @@ class Reinforce(Agent):
         self.controller = Controller(
             self._decoder, self.settings.policy, self.settings.sigma, self.settings.pretrained, weights
         )
-        self.pool = RewardPool()
+        self.pool = RewardPool(self.settings.baseline)
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
         self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
         """Of the last actions, as they were drawn: a table and a clip are not undone exactly."""
+        self._states = np.empty((0, self._decoder.origin_size), dtype=np.float32)
+        """What the controller saw for each of them."""
 
     def start_from(self, observations: np.ndarray) -> np.ndarray:
         """The encodings of known origin vectors; `bernoulli` learns from them as from soft bits."""
         actions = super().start_from(observations)
-        self._embeddings = self._decoder.action_to_code(actions)
+        self._states, self._embeddings = observations, self._decoder.action_to_code(actions)
         return actions
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
         # One after the other: a batch cut by the budget draws what the whole one would.
         drawn = [self._draw(observation, len(self.pool) + i) for i, observation in enumerate(observations)]
-        self.sources = [source for source, _ in drawn]
-        self._embeddings = np.concatenate([embedding for _, embedding in drawn])
+        self.sources = [source for source, _, _ in drawn]
+        self._states = np.stack([state for _, state, _ in drawn])
+        self._embeddings = np.concatenate([embedding for _, _, embedding in drawn])
         return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
 
-    def _draw(self, observation: np.ndarray, child: int) -> tuple[str, np.ndarray]:
-        """Source and embedding (1, n) of one child."""
+    def _draw(self, observation: np.ndarray, child: int) -> tuple[str, np.ndarray, np.ndarray]:
+        """Source, state (m,) and embedding (1, n) of one child."""
         if child < self.settings.warmup:
-            return "warmup", self.controller.random(1, self.rng)
+            return "warmup", observation, self.controller.random(1, self.rng)
+        state = self._state(observation)
         if self.rng.random() < self.settings.epsilon:
-            return "epsilon", self.controller.random(1, self.rng)
-        return "controller", self.controller.sample(observation[None], self.rng)
+            return "epsilon", state, self.controller.random(1, self.rng)
+        return "controller", state, self.controller.sample(state[None], self.rng)
+
+    def _state(self, last: np.ndarray) -> np.ndarray:
+        """The child (m,) that the controller goes on from: the winner of a tournament among the last ones."""
+        population, tournament = self.settings.population, self.settings.tournament
+        return last if population == 1 else self.pool.tournament(population, tournament, self.rng)
 
     def learn(self, transition: Transition) -> dict[str, float]:
-        """Add to the pool; after the warm-up, ascend the mean normalised reward of sampled entries."""
-        for state, embedding, reward in zip(transition.observations, self._embeddings, transition.rewards, strict=True):
-            self.pool.add(state, embedding, reward)
+        """Add to the pool; after the warm-up, ascend the scores of sampled entries, weighted by their advantages."""
+        built, rewards = transition.next_observations, transition.rewards
+        for entry in zip(self._states, self._embeddings, built, rewards, strict=True):
+            self.pool.add(*entry)
         after_warmup = min(len(transition.rewards), len(self.pool) - self.settings.warmup)
         if after_warmup <= 0 or not self.settings.updates:
             return {}
         for _ in range(self.settings.updates * after_warmup):
             # Scored under the present policy, without importance weights, as in the paper.
-            batch = self.pool.sample(self.settings.samples, self.rng)
+            batch = self.pool.sample(self.settings.samples, self.rng) if self.settings.pool else self.pool.last()
             scores = self.controller.score(batch.states, batch.embeddings)
-            loss = -(torch.from_numpy(batch.rewards).float() * scores).mean()
+            loss = -(torch.from_numpy(batch.advantages).float() * scores).mean()
             self._optimiser.zero_grad()
             loss.backward()
             self._optimiser.step()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+
+Baseline = Literal["pool", "moving", "none"]
+DECAY = 0.9
+"""Of the moving average."""
 
 
 class Batch(NamedTuple):
@@ -14,36 +18,71 @@ class Batch(NamedTuple):
     """Origin vectors (B, m)."""
     embeddings: np.ndarray
     """(B, n)."""
-    rewards: np.ndarray
-    """Normalised (B,)."""
+    advantages: np.ndarray
+    """(B,), see RewardPool."""
 
 
 class RewardPool:
-    """Every (state, embedding, reward)."""
+    """Every (state, embedding, child built, reward).
 
-    def __init__(self) -> None:
+    An entry's advantage is how much better it was than the baseline:
+
+    * `pool`, the paper's: its reward minus the pool's mean, over the pool's deviation;
+    * `moving`: its reward minus a moving average of those before it;
+    * `none`: its reward.
+    """
+
+    def __init__(self, baseline: Baseline = "pool") -> None:
+        if baseline not in get_args(Baseline):
+            raise ValueError(f"there is no baseline {baseline!r}; choose one of {get_args(Baseline)}")
+        self.baseline = baseline
         self._states: list[np.ndarray] = []
         self._embeddings: list[np.ndarray] = []
+        self._built: list[np.ndarray] = []
         self._rewards: list[float] = []
 
     def __len__(self) -> int:
         return len(self._rewards)
 
-    def add(self, state: np.ndarray, embedding: np.ndarray, reward: float) -> None:
-        """Keep one child's state (m,), embedding (n,) and raw reward."""
+    def add(self, state: np.ndarray, embedding: np.ndarray, built: np.ndarray, reward: float) -> None:
+        """Keep one child's state (m,), embedding (n,), origin vector (m,) and raw reward."""
         self._states.append(state)
         self._embeddings.append(embedding)
+        self._built.append(built)
         self._rewards.append(float(reward))
 
-    def normalised_rewards(self) -> np.ndarray:
-        """Rewards with mean 0 and deviation 1 over the pool, (N,); all 0 while they are equal."""
+    def advantages(self) -> np.ndarray:
+        """Of all entries, (N,); 0 with baseline `pool` while rewards are equal."""
         rewards = np.array(self._rewards)
+        if self.baseline == "none":
+            return rewards
+        if self.baseline == "moving":
+            return rewards - self._moving_averages()
         deviation = rewards.std()
         return (rewards - rewards.mean()) / deviation if deviation > 1e-12 else np.zeros_like(rewards)
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Distinct entries drawn evenly; all of them if the pool has fewer than count."""
-        chosen = rng.choice(len(self), size=min(count, len(self)), replace=False)
+        return self._batch(rng.choice(len(self), size=min(count, len(self)), replace=False))
+
+    def last(self) -> Batch:
+        """The last entry alone."""
+        return self._batch([-1])
+
+    def tournament(self, population: int, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Origin vector (m,) of the best of `size` entries, drawn evenly from the last `population`."""
+        recent = np.arange(max(0, len(self) - population), len(self))
+        drawn = rng.choice(recent, size=min(size, len(recent)), replace=False)
+        return self._built[max(drawn, key=lambda entry: self._rewards[entry])]
+
+    def _batch(self, chosen: np.ndarray | list[int]) -> Batch:
         states = np.stack([self._states[i] for i in chosen])
         embeddings = np.stack([self._embeddings[i] for i in chosen])
-        return Batch(states, embeddings, self.normalised_rewards()[chosen])
+        return Batch(states, embeddings, self.advantages()[chosen])
+
+    def _moving_averages(self) -> np.ndarray:
+        """Before each entry; the first one's is its own reward."""
+        averages = [self._rewards[0]]
+        for reward in self._rewards[:-1]:
+            averages.append(DECAY * averages[-1] + (1 - DECAY) * reward)
+        return np.array(averages)

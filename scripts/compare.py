@@ -13,10 +13,7 @@ import csv
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +21,11 @@ import gymnasium as gym
 import numpy as np
 import tyro
 from comparing import page, statistics
-from comparing.runs import Entry, Run
+from comparing.runs import Entry, Run, in_processes, keywords_of, score
 from tqdm import tqdm
 
 import nases_env  # noqa: F401  (registers the ids)
 from agents.trace import COLUMNS
-from nases_env.children.protocol import parse_overrides
 
 BASELINE = "random"
 
@@ -66,9 +62,7 @@ class Options:
         """
         if min(self.seeds, self.children, self.workers) < 1 or self.first_seed < 0:
             raise ValueError("--seeds, --children and --workers have to be at least 1, --first-seed at least 0")
-        keywords = parse_overrides(self.env_keywords)
-        if "Surrogate" in gym.spec(self.env_id).entry_point:  # type: ignore[operator]
-            keywords = {"noise": True} | keywords
+        keywords = keywords_of(self.env_id, self.env_keywords)
         entries = [Entry.parse(name) for name in dict.fromkeys((*self.agents, BASELINE))]
         for entry in entries:
             gym.make(self.env_id, **keywords | entry.environment).close()
@@ -113,13 +107,6 @@ def summarise(name: str, records: list[dict[str, Any]], scores: dict[str, np.nda
 def curves(records: list[dict[str, Any]]) -> np.ndarray:
     """Best reward so far of searches, (seeds, children)."""
     return statistics.best_so_far(np.array([[row["reward"] for row in record["children"]] for record in records]))
-
-
-def score(record: dict[str, Any], kind: str) -> float:
-    """Of one search; see Options.score."""
-    if kind == "chosen":
-        return float(np.mean(record["chosen"])) if record["chosen"] else 0.0
-    return max(row["reward"] for row in record["children"])
 
 
 def write(options: Options, records: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -173,8 +160,6 @@ def main(options: Options) -> int:
         runs = options.runs()
         every = [run for of_agent in runs.values() for run in of_agent]
         missing = [run for run in every if run.recorded() is None]
-        # One thread a process: results and times then depend on no neighbour.
-        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with tqdm(total=len(every), initial=len(every) - len(missing), unit="search") as bar:
             for _ in in_processes(missing, options.workers):
                 bar.update()
@@ -189,17 +174,6 @@ def main(options: Options) -> int:
     print(table(rows))
     print(f"summary: {options.out / 'summary.csv'}; page: {options.out / 'index.html'}")
     return 0
-
-
-def in_processes(runs: list[Run], workers: int) -> Iterator[None]:
-    """Make the runs, so many at a time; yields when one is recorded."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        for done in as_completed([pool.submit(run.make) for run in runs]):
-            done.result()
-            yield
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -1,8 +1,8 @@
-"""Stage 1 (v1, section 4.1): trains the autoencoder on uniform origin vectors, then makes its decoder use the cube.
+"""Stage 1 (v1, section 4.1): trains the autoencoder on uniform origin vectors, then fits its halves to the whole cube.
 
 Deviations of the default recipe from the paper: inputs and outputs are standardised (folded into the weights
-afterwards), vectors are always fresh, Adam at 2e-3 with warm-up and cosine; then a fine-tune that matches
-distributions. `PretrainingSettings.paper()` is the letter.
+afterwards), vectors are always fresh, Adam at 2e-3 with warm-up and cosine; then a fine-tune.
+`PretrainingSettings.paper()` is the letter.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,9 +21,14 @@ from nases_env import search_spaces
 from nases_env.embeddings import mlp
 from nases_env.embeddings.calibration import Calibration
 from nases_env.embeddings.coverage import coverage
-from nases_env.embeddings.distribution_matching import distribution_penalty
+from nases_env.embeddings.distribution_matching import distribution_penalty, standard_uniform
 from nases_env.search_spaces.base import HIGH, LOW
 
+Finetune = Literal["inverse", "uniform"]
+"""An autoencoder that was trained by squared error alone encodes uniform vectors into the middle of the cube and knows
+nothing of the rest. `inverse`: the decoder stays, the encoder learns to find the codes of what it decodes (only then
+does a controller that starts from it stay near the network that it sees). `uniform`: both learn to match
+distributions, so that uniform codes decode to uniform vectors."""
 TEST_VECTORS = 100_000
 RECENT = 400
 """Steps over which the training loss is averaged: 102,400 vectors in batches of 256."""
@@ -41,8 +46,10 @@ class PretrainingSettings:
     """Numbers in the embedding, k."""
     steps: int = 18_000
     """Optimiser steps that minimise the squared error."""
+    finetune: Finetune = "inverse"
+    """What is learned afterwards, beside the squared error."""
     finetune_steps: int = 6000
-    """Steps afterwards that match distributions too; 0 leaves them out."""
+    """Steps of it; 0 leaves it out."""
     batch_size: int = 256
     """Origin vectors per step."""
     batch_growth: tuple[float, ...] = ()
@@ -72,6 +79,8 @@ class PretrainingSettings:
             positive["training_vectors"] = self.training_vectors
         if wrong := {name: value for name, value in positive.items() if value < 1}:
             raise ValueError(f"these have to be at least 1: {wrong}")
+        if self.finetune not in get_args(Finetune):
+            raise ValueError(f"there is no fine-tune {self.finetune!r}; choose one of {get_args(Finetune)}")
         if self.finetune_steps < 0 or self.seed < 0:
             raise ValueError(f"finetune_steps {self.finetune_steps} and seed {self.seed} have to be at least 0")
         if not all(0 < share < 1 for share in (*self.batch_growth, self.warmup or 0.5)):
@@ -224,11 +233,22 @@ class Pretraining:
         reconstruction = torch.nn.functional.mse_loss(self._decoder(codes), origins)
         loss = reconstruction
         if step >= self.settings.steps:
-            loss = loss + distribution_penalty(codes, self._decoder, self._generator)
+            loss = loss + self._finetune_penalty(codes)
         self._optimiser.zero_grad()
         loss.backward()
         self._optimiser.step()
         return reconstruction.detach()
+
+    def _finetune_penalty(self, codes: torch.Tensor) -> torch.Tensor:
+        """What a fine-tune's step adds to the squared error; codes (N, k) are the batch's, standardised."""
+        if self.settings.finetune == "uniform":
+            return distribution_penalty(codes, self._decoder, self._generator)
+        self._decoder.requires_grad_(False)
+        uniform = standard_uniform(tuple(codes.shape), self._generator)
+        (low, high), (mean, deviation) = (LOW, HIGH), self._origin_scale
+        decoded = self._decoder(uniform).clamp((low - mean) / deviation, (high - mean) / deviation)
+        mean, deviation = self._code_scale
+        return torch.nn.functional.mse_loss((self._encoder(decoded) - mean) / deviation, uniform)
 
     def _present_layers(self) -> tuple[list[mlp.Dense], list[mlp.Dense]]:
         activations = [[activation for *_, activation in shape] for shape in self._shapes]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import torch
 
 import agents
@@ -148,3 +153,29 @@ class Run:
             accuracies.append(env.step(action)[4]["validation_accuracy"])
         env.close()
         return accuracies
+
+
+def keywords_of(env_id: str, given: Sequence[str]) -> dict[str, Any]:
+    """Keywords of the environment, from `name=value`; a surrogate has noise unless it is told otherwise."""
+    noise = {"noise": True} if "Surrogate" in str(gym.spec(env_id).entry_point) else {}
+    return noise | parse_overrides(given)
+
+
+def score(record: dict[str, Any], kind: str) -> float:
+    """Of one search; see Options.score."""
+    if kind == "chosen":
+        return float(np.mean(record["chosen"])) if record["chosen"] else 0.0
+    return max(row["reward"] for row in record["children"])
+
+
+def in_processes(runs: list[Run], workers: int) -> Iterator[None]:
+    """Make the runs, so many at a time; yields when one is recorded."""
+    # One thread a process: results and times then depend on no neighbour.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        for done in as_completed([pool.submit(run.make) for run in runs]):
+            done.result()
+            yield
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -72,6 +72,35 @@ def test_a_batch_is_learned_from_as_often_as_its_children_one_by_one(closed_form
     assert steps == [10, 10]
 
 
+def test_the_paper_goes_on_from_the_last_child(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 30, population=1)
+    np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], np.stack(agent.pool._built)[:-1])
+
+
+def test_after_the_warm_up_it_goes_on_from_the_best_of_a_few_recent_children(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 30, population=5, tournament=5)
+    states, built, rewards = np.stack(agent.pool._states), np.stack(agent.pool._built), agent.pool._rewards
+    for child in range(10, 30):
+        best = max(range(child - 5, child), key=lambda entry: rewards[entry])
+        np.testing.assert_array_equal(states[child], built[best])
+
+
+def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_path):
+    recorder = Recorder(closed_form(), tmp_path, 15, progress=False)
+    agent = Reinforce(recorder, 0, ReinforceSettings(pool=False))
+    scored, score = [], agent.controller.score
+    agent.controller.score = lambda states, embeddings: scored.append(embeddings) or score(states, embeddings)
+    agent.run(recorder, 15)
+    recorder.close()
+    np.testing.assert_array_equal(np.concatenate(scored), np.stack(agent.pool._embeddings)[10:])
+
+
+@pytest.mark.parametrize("settings", [{"population": 0}, {"tournament": 0}, {"samples": 0}, {"warmup": -1}])
+def test_settings_that_cannot_be_are_told(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        ReinforceSettings(**settings)
+
+
 def test_the_pool_keeps_the_state_before_the_child(closed_form, tmp_path):
     agent, _, _ = _run(closed_form, tmp_path, 3)
     env = closed_form()
@@ -109,7 +138,7 @@ def test_every_policy_raises_the_score_of_what_was_better(closed_form, tmp_path,
     before = margin()
     for _ in range(20):
         batch = pool.sample(10, np.random.default_rng(0))
-        loss = -(torch.from_numpy(batch.rewards).float() * agent.controller.score(*batch[:2])).mean()
+        loss = -(torch.from_numpy(batch.advantages).float() * agent.controller.score(*batch[:2])).mean()
         agent._optimiser.zero_grad()
         loss.backward()
         agent._optimiser.step()

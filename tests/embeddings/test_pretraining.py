@@ -16,6 +16,7 @@ from nases_env.search_spaces import MacroSpace
 SPACE = MacroSpace()
 SHORT = PretrainingSettings(steps=60, finetune_steps=0)
 TINY = PretrainingSettings(steps=3, finetune_steps=2, batch_size=32)
+UNIFORM = dataclasses.replace(TINY, finetune="uniform")
 PAPER = dataclasses.replace(PretrainingSettings.paper(), steps=12, training_vectors=100)
 
 
@@ -109,7 +110,9 @@ def test_same_seed_gives_the_same_weights():
     assert equal(trained(TINY), trained(TINY))
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"finetune_steps": 0}, {"learning_rate": 1e-3}, {"beta2": 0.5}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"finetune_steps": 0}, {"finetune": "uniform"}, {"learning_rate": 1e-3}, {"beta2": 0.5}]
+)
 def test_another_seed_or_recipe_gives_other_weights(change):
     assert not equal(trained(TINY), trained(dataclasses.replace(TINY, **change)))
 
@@ -121,7 +124,7 @@ def test_training_leaves_the_global_random_states_alone():
     assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
 
 
-@pytest.mark.parametrize("settings", [TINY, PAPER], ids=["ours", "paper"])
+@pytest.mark.parametrize("settings", [TINY, UNIFORM, PAPER], ids=["ours", "uniform", "paper"])
 @pytest.mark.parametrize("pause", [1, 4])
 def test_stopped_and_continued_it_ends_at_the_same_bits(settings, pause, monkeypatch):
     monkeypatch.setattr(pretraining, "KEEPING_INTERVAL", 3)
@@ -187,6 +190,7 @@ def test_fixed_vectors_come_once_an_epoch_in_another_order_each():
         ({"embedding_size": 0}, "embedding_size"),
         ({"training_vectors": 0}, "training_vectors"),
         ({"finetune_steps": -1}, "finetune_steps -1"),
+        ({"finetune": "both"}, "no fine-tune 'both'"),
         ({"seed": -1}, "seed -1"),
         ({"batch_growth": (1.5,)}, "batch_growth.*between 0 and 1"),
         ({"warmup": 1.0}, "warmup 1.0"),
@@ -208,12 +212,26 @@ def test_sizes_are_those_of_the_settings():
     assert all(part.dtype == np.float32 for part in weights(training))
 
 
-def test_fine_tuning_spreads_the_codes_over_the_cube(run):
+def test_the_uniform_fine_tune_spreads_the_codes_over_the_cube(run):
     origins = SPACE.sample(np.random.default_rng(0), 2000)
-    tuned = trained(dataclasses.replace(SHORT, finetune_steps=60))
+    tuned = trained(dataclasses.replace(SHORT, finetune_steps=60, finetune="uniform"))
     before, after = (mlp.forward(t.layers()[0], origins).std(axis=0).mean() for t in (run, tuned))
     uniform = 12**-0.5
     assert abs(after - uniform) < abs(before - uniform)
+
+
+def test_the_inverse_fine_tune_finds_the_codes_of_what_the_same_decoder_decodes(run):
+    tuned = trained(dataclasses.replace(SHORT, finetune_steps=100))
+    codes = np.random.default_rng(0).uniform(size=(2000, 20)).astype(np.float32)
+    (_, decoder), (_, before) = tuned.layers(), run.layers()
+    for one, other in zip(decoder, before, strict=True):
+        np.testing.assert_array_equal(one.weight, other.weight)
+    decoded = mlp.forward(decoder, codes).clip(0, 30)
+    errors = [((mlp.forward(t.layers()[0], decoded) - codes) ** 2).mean() for t in (run, tuned)]
+    assert errors[1] < 0.7 * errors[0]
+    assert pretraining.test_loss(*tuned.layers(), samples=5000) < 1.1 * pretraining.test_loss(
+        *run.layers(), samples=5000
+    )
 
 
 def test_learning_rate_warms_up_and_falls_once_more_for_the_fine_tune():

@@ -1,0 +1,150 @@
+"""Chooses an agent's settings: many configurations on few seeds, the best of them on more (successive halving).
+
+    python scripts/tune.py --agent evolution --grid population=10,20,40 sample=3,5,10 mutations=1,2,3 --out runs/tuning
+
+Configurations are drawn from the grid, the agent's defaults are the first one. Report what wins on other seeds
+(scripts/compare.py). The same command goes on after it was stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import tyro
+from comparing import statistics
+from comparing.runs import Entry, Run, in_processes, keywords_of, score
+from tqdm import tqdm
+
+import nases_env  # noqa: F401  (registers the ids)
+from nases_env.threads import cores
+
+BASELINE = "random"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Rounds of searches; each keeps the configurations with the highest mean score."""
+
+    agent: str
+    """Whose settings."""
+    grid: tuple[str, ...]
+    """Values to choose from: setting=value,value,…; also the environment's decoder and calibration."""
+    out: Path
+    """Folder of the results."""
+    rounds: tuple[str, ...] = ("32x3", "8x10", "3x30")
+    """Configurations x seeds."""
+    first_seed: int = 0
+    """Seeds are this one and those after it."""
+    env_id: str = "NASES-Digits-Surrogate-v0"
+    """The environment; a surrogate's has noise."""
+    env_keywords: tuple[str, ...] = ()
+    """Its keywords, name=value."""
+    children: int = 100
+    """The budget of a search."""
+    score: str = "best"
+    """Of a search, as in scripts/compare.py: best or chosen."""
+    workers: int = cores()
+    """Processes, one search each."""
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Configurations and seeds of each round.
+
+        Raises:
+            ValueError: If a round is no two numbers, or seeds do not rise while configurations fall.
+        """
+        parts = [text.split("x") for text in self.rounds]
+        if not parts or not all(len(part) == 2 and all(number.isdigit() for number in part) for part in parts):
+            raise ValueError(f"--rounds {' '.join(self.rounds)}: expected configurations x seeds, such as 32x3 8x10")
+        sizes = [(int(count), int(seeds)) for count, seeds in parts]
+        falling = all(a[0] >= b[0] >= 1 and 1 <= a[1] <= b[1] for a, b in itertools.pairwise(sizes))
+        if not falling or min(sizes[0]) < 1:
+            raise ValueError(f"--rounds {' '.join(self.rounds)}: each has to have fewer configurations and more seeds")
+        return sizes
+
+    def entries(self, count: int) -> list[Entry]:
+        """The agent's defaults, and configurations drawn from the grid; all of it where it has no more.
+
+        Raises:
+            ValueError: If a part of the grid has no values, or there is no such agent or setting.
+        """
+        names, values = [], []
+        for part in self.grid:
+            name, separator, given = part.partition("=")
+            if not separator or not given:
+                raise ValueError(f"--grid {part}: expected setting=value,value,…")
+            names.append(name)
+            values.append(given.split(","))
+        whole = list(itertools.product(*values))
+        drawn = np.random.default_rng(0).permutation(len(whole))[: count - 1]
+        settings = [",".join(map("=".join, zip(names, whole[index], strict=True))) for index in drawn]
+        return [Entry.parse(self.agent), *(Entry.parse(f"{self.agent}:{text}") for text in settings)]
+
+
+def tune(options: Options) -> list[dict[str, object]]:
+    """All rounds; a row for each round of each configuration, the best first."""
+    sizes = options.sizes()
+    keywords = keywords_of(options.env_id, options.env_keywords)
+    kept = options.entries(sizes[0][0])
+    rows: list[dict[str, object]] = []
+    for entry in kept:
+        gym.make(options.env_id, **keywords | entry.environment).close()
+    for number, (count, seeds) in enumerate(sizes):
+        kept = kept[:count]
+        runs = {entry.name: _runs(options, entry, keywords, seeds) for entry in (*kept, Entry.parse(BASELINE))}
+        missing = [run for of_entry in runs.values() for run in of_entry if run.recorded() is None]
+        for _ in tqdm(in_processes(missing, options.workers), total=len(missing), desc=f"round {number + 1}"):
+            pass
+        scores = {name: np.array([score(run.make(), options.score) for run in made]) for name, made in runs.items()}
+        kept.sort(key=lambda entry: -scores[entry.name].mean())
+        rows = [_row(entry, number + 1, scores) for entry in kept] + rows
+    return rows
+
+
+def _runs(options: Options, entry: Entry, keywords: dict[str, object], seeds: int) -> list[Run]:
+    numbers = range(options.first_seed, options.first_seed + seeds)
+    return [Run(entry, options.env_id, keywords, seed, options.children, options.out) for seed in numbers]
+
+
+def _row(entry: Entry, number: int, scores: dict[str, np.ndarray]) -> dict[str, object]:
+    own = scores[entry.name]
+    over_random = statistics.probability_of_improvement(own, scores[BASELINE])
+    return {
+        "round": number,
+        "seeds": len(own),
+        "mean": float(own.mean()),
+        "iqm": statistics.iqm(own).value,
+        "probability_over_random": over_random.value,
+        "probability_low": over_random.low,
+        "probability_high": over_random.high,
+        "agent": entry.name,
+    }
+
+
+def main(options: Options) -> int:
+    """Tune, write `tuning.csv`; returns the exit status."""
+    try:
+        rows = tune(options)
+        with (options.out / "tuning.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from {options.out}")
+        return 130
+    except (ValueError, OSError, ImportError, TypeError, gym.error.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for row in rows:
+        print(f"{row['round']} {row['seeds']:3} {row['mean']:.3f} {row['probability_over_random']:.2f} {row['agent']}")
+    print(f"table: {options.out / 'tuning.csv'}; the first row's agent is scripts/compare.py's --agents")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Options)))
