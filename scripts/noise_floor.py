@@ -7,7 +7,7 @@ python scripts/noise_floor.py --dataset imagefolder:PATH --protocol cifar10-mini
 from __future__ import annotations
 
 import csv
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -75,19 +75,43 @@ def intraclass_correlation(values: np.ndarray) -> float:
     return float((between - within) / (between + (seeds - 1) * within))
 
 
-def main(options: Options) -> None:
-    """Run the experiment."""
-    jobs = [(child, seed) for seed in range(options.seeds) for child in range(options.children)]
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(evaluate, options, child, seed) for child, seed in jobs]
-        rows = [future.result() for future in tqdm(futures, desc="children")]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", newline="") as file:
+def evaluate_all(options: list[Options]) -> list[list[dict[str, float | str]]]:
+    """For each of some options, the rows of all its children, one seed after the other."""
+    with ProcessPoolExecutor(options[0].workers, mp_context=get_context("spawn")) as pool:
+        futures = [
+            [pool.submit(evaluate, one, child, seed) for seed in range(one.seeds) for child in range(one.children)]
+            for one in options
+        ]
+        with tqdm(total=sum(map(len, futures)), desc="children") as bar:
+            return [[_counted(future, bar) for future in of_one] for of_one in futures]
+
+
+def _counted(future: Future, bar: tqdm) -> dict[str, float | str]:
+    result = future.result()
+    bar.update()
+    return result
+
+
+def write(path: Path, rows: list[dict[str, float | str]]) -> None:
+    """Write the table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def by_child(rows: list[dict[str, float | str]], name: str, options: Options) -> np.ndarray:
+    """A column as (children, seeds)."""
+    return np.array([row[name] for row in rows], dtype=float).reshape(options.seeds, options.children).T
+
+
+def main(options: Options) -> None:
+    """Run the experiment."""
+    (rows,) = evaluate_all([options])
+    write(options.out, rows)
     for name in ("reward", "validation_accuracy"):
-        values = np.array([row[name] for row in rows], dtype=float).reshape(options.seeds, options.children).T
+        values = by_child(rows, name, options)
         low, median, high = np.quantile(values, (0.1, 0.5, 0.9))
         print(f"{name}: ICC {intraclass_correlation(values):.2f}, 10 % {low:.3f}, median {median:.3f}, 90 % {high:.3f}")
     seconds = np.array([row["seconds"] for row in rows], dtype=float)

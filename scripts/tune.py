@@ -37,7 +37,7 @@ class Options:
     """Values to choose from: setting=value,value,…; also the environment's decoder and calibration."""
     out: Path
     """Folder of the results."""
-    rounds: tuple[str, ...] = ("32x3", "8x10", "3x30")
+    rounds: tuple[str, ...] = ("32x2", "8x6", "2x30")
     """Configurations x seeds."""
     first_seed: int = 0
     """Seeds are this one and those after it."""

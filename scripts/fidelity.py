@@ -1,0 +1,71 @@
+"""Whether children that are good after a search's short training are good after a long one.
+
+python scripts/fidelity.py --protocol digits --children 30 --factor 10
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import noise_floor
+import numpy as np
+import tyro
+from scipy.stats import kendalltau, spearmanr
+
+from nases_env.children.protocol import resolve
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Options(noise_floor.Options):
+    """Trains random children twice, under the protocol and so many times its epochs; writes a table of both."""
+
+    factor: int = 10
+    """Times the epochs."""
+    seeds: int = 2
+    """Child seeds for each; correlations are of their means."""
+    out: Path = Path("runs/fidelity.csv")
+    """Table of every child."""
+
+    def longer(self) -> Options:
+        """The same with the long training."""
+        overrides = noise_floor.parse_overrides(self.overrides)
+        epochs = resolve({"preset": self.protocol, **overrides}).epochs
+        return replace(self, **{"overrides": (*self.overrides, f"epochs={self.factor * epochs}")})
+
+
+def interval(short: np.ndarray, long: np.ndarray) -> tuple[float, float]:
+    """95 % bootstrap interval over children of Spearman's correlation of two columns (children,)."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(short), size=(RESAMPLES, len(short)))
+    low, high = np.nanquantile([spearmanr(short[rows], long[rows]).statistic for rows in drawn], (0.025, 0.975))
+    return float(low), float(high)
+
+
+def main(options: Options) -> None:
+    """Run the experiment."""
+    both = [options, options.longer()]
+    tables = noise_floor.evaluate_all(list(both))
+    noise_floor.write(
+        options.out,
+        [{"factor": factor} | row for factor, rows in zip((1, options.factor), tables, strict=True) for row in rows],
+    )
+    for name in ("reward", "validation_accuracy"):
+        for long_name in ("validation_accuracy", "reward"):
+            short, long = (
+                noise_floor.by_child(rows, column, one).mean(axis=1)
+                for rows, column, one in zip(tables, (name, long_name), both, strict=True)
+            )
+            low, high = interval(short, long)
+            print(
+                f"{name} of the search, {long_name} of {options.factor} x the epochs: Spearman "
+                f"{spearmanr(short, long).statistic:.2f} ({low:.2f} to {high:.2f}), "
+                f"Kendall {kendalltau(short, long).statistic:.2f}"
+            )
+    print(f"table: {options.out}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,27 @@
+import csv
+
+import numpy as np
+import pytest
+
+from tests.scripts.conftest import ROOT, TINY
+
+
+def test_every_child_is_trained_twice_and_correlated(run, tmp_path):
+    out = tmp_path / "fidelity.csv"
+    done = run("fidelity.py", "--children", 4, "--seeds", 1, "--factor", 2, "--out", out, "--overrides", *TINY)
+    assert done.returncode == 0, done.stderr
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["factor"], row["child"]) for row in rows] == [(f, str(c)) for f in ("1", "2") for c in range(4)]
+    assert [row["reward"] for row in rows[:4]] != [row["reward"] for row in rows[4:]]
+    assert done.stdout.count("Spearman") == 4
+
+
+def test_the_interval_of_equal_orders_is_one_and_of_chance_holds_nothing(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import fidelity
+
+    values = np.arange(30.0)
+    assert fidelity.interval(values, values**3) == pytest.approx((1, 1))
+    low, high = fidelity.interval(values, np.random.default_rng(0).normal(size=30))
+    assert low < 0 < high
