@@ -469,7 +469,7 @@ def test_str_shows_operations_sizes_filters_and_links():
 
 
 def test_unknown_space_or_rules_are_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="'micro-x'.*'macro'"):
+    with pytest.raises(ValueError, match="'micro-x'.*macro, micro"):
         search_spaces.make("micro-x")
     with pytest.raises(ValueError, match="'ours'.*paper.*published"):
         search_spaces.make("macro", "ours")
