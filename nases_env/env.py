@@ -98,7 +98,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     | `space`       | str          | `macro`       | search space                                                      |
     | `rules`       | str          | `paper`       | `paper` (Appendix A) or `published` (the authors' thresholds)     |
     | `decoder`     | str          | `autoencoder` | see below, or a weights file of `scripts/pretrain.py`             |
-    | `calibration` | str          | `output`      | `output`, `none` (the paper's letter) or `both`                   |
+    | `calibration` | str          | `none`        | `none` (the paper's letter), `output` or `both`                   |
     | `reward`      | str          | `eq1`         | `eq1` or `validation`                                             |
     | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
     | `ledger`      | str or None  | `None`        | journal file to resume from and append to; None: in memory        |
@@ -106,10 +106,11 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     | `workers`     | int          | `0`           | processes that train children, replaced if they die; 0: this one  |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
 
-    Decoders: `autoencoder` (fine-tuned, so that actions reach the whole space), `autoencoder-paper` (at the paper's
-    test loss), `autoencoder-unregularised` (trained by squared error alone), `pca`, `random` (a random projection) and
-    `identity` (60 numbers, no embedding). `env.get_wrapper_attr("decoder").encode(vectors)` gives actions that decode
-    near origin vectors (K, 60).
+    Decoders: `autoencoder` (trained by squared error, its encoder the decoder's inverse), `autoencoder-uniform`
+    (fine-tuned, so that uniform actions reach the whole space evenly), `autoencoder-paper` (at the paper's test loss),
+    `pca`, `random` (a random projection) and `identity` (60 numbers, no embedding). `calibration="output"` makes every
+    decoded number uniform for uniform actions. `env.get_wrapper_attr("decoder").encode(vectors)` gives actions that
+    decode near origin vectors (K, 60).
 
     Ids: `NASES-CIFAR10-v0` (CIFAR-10, `v1-search`), `NASES-Digits-v0` (digits, `digits`; bit for bit reproducible on
     a CPU), `NASES-v0` (the defaults above).
@@ -133,7 +134,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         space: str = "macro",
         rules: str = "paper",
         decoder: str = "autoencoder",
-        calibration: str = "output",
+        calibration: str = "none",
         reward: str = "eq1",
         device: str = "auto",
         ledger: str | None = None,

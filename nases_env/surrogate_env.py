@@ -57,7 +57,7 @@ class SurrogateEnv(NASESEnv):
     | `surrogate`   | str          | `digits`      | `digits`, or a folder that `scripts/fit_surrogate.py` wrote       |
     | `noise`       | bool         | `False`       | whether accuracies vary with the child seed                       |
     | `decoder`     | str          | `autoencoder` | as in `NASESEnv`                                                  |
-    | `calibration` | str          | `output`      | as in `NASESEnv`                                                  |
+    | `calibration` | str          | `none`        | as in `NASESEnv`                                                  |
     | `reward`      | str          | `eq1`         | `eq1` or `validation`                                             |
     | `ledger`      | str or None  | `None`        | journal file to resume from and append to; None: nothing is kept  |
     | `reuse`       | list of str  | `()`          | journals of other runs                                            |
@@ -79,7 +79,7 @@ class SurrogateEnv(NASESEnv):
         surrogate: str = "digits",
         noise: bool = False,
         decoder: str = "autoencoder",
-        calibration: str = "output",
+        calibration: str = "none",
         reward: str = "eq1",
         ledger: str | None = None,
         reuse: Sequence[str] = (),

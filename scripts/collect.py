@@ -77,8 +77,8 @@ class Options:
     """Protocol fields to change: --overrides epochs=2 width=0.25."""
     rules: str = "paper"
     """Rules of the macro space."""
-    decoder: str = "autoencoder"
-    """Whose uniform actions are a source, see scripts/search.py."""
+    decoder: str = "autoencoder-uniform"
+    """Whose uniform actions, calibrated, are a source, see scripts/search.py."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -264,7 +264,7 @@ def main(options: Options) -> int:
         keywords = options.environment()
         environment = gym.make("NASES-v0", ledger=str(run.journal), **keywords).unwrapped
         assert isinstance(environment, NASESEnv)
-        plan = Plan(environment, embeddings.make(options.decoder, environment.space), options)
+        plan = Plan(environment, embeddings.make(options.decoder, environment.space, "output"), options)
         settings = {
             name: value for name, value in dataclasses.asdict(options).items() if name not in ("run_dir", "table")
         }

@@ -5,7 +5,7 @@ python scripts/fidelity.py --protocol digits --children 30 --factor 10
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import noise_floor
@@ -33,7 +33,7 @@ class Options(noise_floor.Options):
         """The same with the long training."""
         overrides = noise_floor.parse_overrides(self.overrides)
         epochs = resolve({"preset": self.protocol, **overrides}).epochs
-        return replace(self, **{"overrides": (*self.overrides, f"epochs={self.factor * epochs}")})
+        return self.with_overrides(f"epochs={self.factor * epochs}")
 
 
 def interval(short: np.ndarray, long: np.ndarray) -> tuple[float, float]:

@@ -33,8 +33,8 @@ class Options:
     """Draws actions in four ways, decodes them and counts what comes out."""
 
     decoders: tuple[str, ...] = ("autoencoder",)
-    """autoencoder, autoencoder-paper, autoencoder-unregularised, pca, random, identity or weights files."""
-    calibration: str = "output"
+    """autoencoder, autoencoder-uniform, autoencoder-paper, pca, random, identity or weights files."""
+    calibration: str = "none"
     """output, none or both."""
     rules: str = "paper"
     """Rules of the macro space."""

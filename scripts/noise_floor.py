@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import tyro
@@ -43,6 +44,10 @@ class Options:
     """Processes, one child each."""
     out: Path = Path("runs/noise_floor.csv")
     """Table of every child."""
+
+    def with_overrides(self, *more: str) -> Self:
+        """The same with more fields changed."""
+        return replace(self, overrides=(*self.overrides, *more))
 
 
 def evaluate(options: Options, child: int, seed: int) -> dict[str, float | str]:

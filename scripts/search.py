@@ -85,7 +85,7 @@ class Options:
     rules: str | None = None
     """paper or published."""
     decoder: str | None = None
-    """autoencoder, autoencoder-paper, autoencoder-unregularised, pca, random, identity or a weights file."""
+    """autoencoder, autoencoder-uniform, autoencoder-paper, pca, random, identity or a weights file."""
     calibration: str | None = None
     """output, none or both."""
     reward: str | None = None

@@ -14,13 +14,14 @@ __all__ = ["EMBEDDING_SIZE", "SHIPPED", "Decoder", "IdentityDecoder", "LinearDec
 
 EMBEDDING_SIZE = 20
 """Numbers in an action, chosen by the compression of Table 1 (v1, section 4.1.3)."""
-SHIPPED = ("autoencoder", "autoencoder-paper", "autoencoder-unregularised")
-"""Pretrained decoders: fine-tuned to use the whole cube; at the paper's test loss; trained by squared error alone."""
+SHIPPED = ("autoencoder", "autoencoder-uniform", "autoencoder-paper")
+"""Pretrained decoders: trained by squared error, with an encoder fine-tuned as its inverse; both fine-tuned so that
+uniform actions reach the whole space; at the paper's test loss."""
 LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
-def make(decoder: str, space: SearchSpace, calibration: str = "output") -> Decoder:
+def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder:
     """The decoder of that name, for a space. Cheap: weights are read when they are first used.
 
     Args:

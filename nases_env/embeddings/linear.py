@@ -46,7 +46,7 @@ class LinearDecoder(Decoder):
         origin_size: int,
         action_size: int,
         make_matrix: Callable[[int, int], np.ndarray],
-        calibration: Calibration = "output",
+        calibration: Calibration = "none",
     ):
         self.origin_size, self.action_size = origin_size, action_size
         self._make_matrix = make_matrix

@@ -228,7 +228,7 @@ class MLPAutoencoder(Decoder):
         ValueError: If either is damaged, or they do not fit each other.
     """
 
-    def __init__(self, path: Path, calibration: Calibration = "output"):
+    def __init__(self, path: Path, calibration: Calibration = "none"):
         self.path = path
         self.calibration = calibration
         self.card = read_card(path)

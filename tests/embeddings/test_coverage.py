@@ -17,8 +17,8 @@ SHARES = {
 
 
 @pytest.fixture(scope="module")
-def shipped():
-    return coverage(embeddings.make("autoencoder", SPACE), SPACE, "uniform")
+def uniform():
+    return coverage(embeddings.make("autoencoder-uniform", SPACE, "output"), SPACE, "uniform")
 
 
 def test_uniform_origin_vectors_have_the_shares_of_their_bins():
@@ -48,24 +48,24 @@ def test_a_decoder_without_calibration_shrinks_to_the_middle():
     assert found["links on"] > 30
 
 
-def test_shipped_decoder_reaches_everything_evenly(shipped):
-    assert shipped["distinct"] == 1.0
-    assert shipped["links on"] == pytest.approx(20, abs=1)
+def test_the_uniform_decoder_reaches_everything_evenly(uniform):
+    assert uniform["distinct"] == 1.0
+    assert uniform["links on"] == pytest.approx(20, abs=1)
     for name, share in SHARES.items():
-        assert shipped[name] == pytest.approx(share, abs=0.01)
+        assert uniform[name] == pytest.approx(share, abs=0.01)
 
 
-def test_shipped_decoder_uses_the_cube_before_calibration():
-    found = coverage(embeddings.make("autoencoder", SPACE, "none"), SPACE, "uniform")
+def test_the_uniform_decoder_uses_the_cube_before_calibration():
+    found = coverage(embeddings.make("autoencoder-uniform", SPACE, "none"), SPACE, "uniform")
     assert found["outside"] <= 0.07
     assert found["links on"] == pytest.approx(20, abs=1)
     for name, share in SHARES.items():
         assert found[name] == pytest.approx(share, abs=0.06)
 
 
-def test_a_larger_step_changes_more(shipped):
+def test_a_larger_step_changes_more(uniform):
     for name in ("operation", "filter_size", "links"):
-        assert 0 < shipped[f"{name} flips 0.05"] < shipped[f"{name} flips 0.2"]
+        assert 0 < uniform[f"{name} flips 0.05"] < uniform[f"{name} flips 0.2"]
 
 
 def test_steps_move_one_number_and_stay_in_the_box():
@@ -79,7 +79,7 @@ def test_steps_move_one_number_and_stay_in_the_box():
 
 def test_what_is_measured_is_not_what_the_tables_were_fitted_on(monkeypatch):
     fitted = np.random.default_rng(0).uniform(size=(100, 20)).astype(np.float32)
-    decoder = embeddings.make("autoencoder", SPACE)
+    decoder = embeddings.make("autoencoder-uniform", SPACE, "output")
     seen = []
     decode = decoder.decode_raw
     monkeypatch.setattr(decoder, "decode_raw", lambda actions: seen.append(actions) or decode(actions))
@@ -89,7 +89,7 @@ def test_what_is_measured_is_not_what_the_tables_were_fitted_on(monkeypatch):
 
 @pytest.mark.parametrize("draw", DRAWS)
 def test_every_draw_is_in_the_box_and_follows_the_seed(draw):
-    decoder = embeddings.make("autoencoder", SPACE)
+    decoder = embeddings.make("autoencoder-uniform", SPACE, "output")
     first, again, other = (DRAWS[draw](decoder, SPACE, np.random.default_rng(seed), 100) for seed in (0, 0, 1))
     assert first.shape == (100, 20) and first.min() >= 0 and first.max() <= 1
     assert np.array_equal(first, again) and not np.array_equal(first, other)
