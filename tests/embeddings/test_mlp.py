@@ -63,7 +63,7 @@ def mean_links(origins):
 
 @pytest.mark.parametrize(
     ("name", "lowest", "highest"),
-    [("autoencoder", 0, 26), ("autoencoder-uniform", 0, 26.5), ("autoencoder-paper", 44, 48)],
+    [("autoencoder", 0, 26.5), ("autoencoder-uniform", 0, 26.5), ("autoencoder-paper", 44, 48)],
 )
 def test_shipped_weights_lose_on_fresh_vectors_what_their_cards_say(name, lowest, highest, origins):
     decoder = embeddings.make(name, SPACE, "none")
@@ -76,7 +76,7 @@ def test_the_default_encoder_finds_the_codes_of_what_its_decoder_decodes(actions
     decoder = embeddings.make("autoencoder", SPACE)
     found = decoder.encode(decoder.decode(actions))
     assert np.corrcoef(found.ravel(), actions.ravel())[0, 1] > 0.9
-    assert np.abs(found - actions).mean() < 0.08
+    assert np.abs(found - actions).mean() < 0.1
 
 
 def test_shipped_weights_stay_small():
@@ -241,7 +241,7 @@ print(sorted(name for name in ("torch", "sklearn", "torchvision") if name in sys
 
 
 def test_a_copy_decodes_like_the_shipped_file(copy, actions, decoded):
-    assert np.array_equal(embeddings.make(str(copy), SPACE).decode(actions), decoded)
+    assert np.array_equal(embeddings.make(str(copy), SPACE, "output").decode(actions), decoded)
 
 
 def test_missing_weights_name_the_file_and_the_command(tmp_path):
@@ -251,14 +251,14 @@ def test_missing_weights_name_the_file_and_the_command(tmp_path):
 
 def test_missing_card_names_the_card(copy):
     copy.with_suffix(".json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"macro-autoencoder\.json is missing; scripts/pretrain\.py"):
+    with pytest.raises(FileNotFoundError, match=r"macro-autoencoder-uniform\.json is missing; scripts/pretrain\.py"):
         embeddings.make(str(copy), SPACE)
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", "truncated"])
 def test_damaged_weights_say_so_at_once(copy, content):
     copy.write_bytes(copy.read_bytes()[:-1000] if content == "truncated" else content)
-    with pytest.raises(ValueError, match=r"macro-autoencoder\.safetensors is damaged.*scripts/pretrain\.py"):
+    with pytest.raises(ValueError, match=r"macro-autoencoder-uniform\.safetensors is damaged.*scripts/pretrain\.py"):
         embeddings.make(str(copy), SPACE)
 
 
@@ -271,7 +271,7 @@ def test_weights_of_another_size_than_the_card_says_are_refused_at_once(copy):
 def test_a_card_of_other_weights_is_refused_when_they_are_read(copy, actions):
     change_card(copy, weights_sha256="0" * 64)
     decoder = embeddings.make(str(copy), SPACE)
-    with pytest.raises(ValueError, match=r"macro-autoencoder\.safetensors has the hash .*\.json belongs to 0000"):
+    with pytest.raises(ValueError, match=r"macro-autoencoder-uniform\.safetensors has the hash .*\.json belongs to 0000"):
         decoder.decode(actions[:1])
 
 

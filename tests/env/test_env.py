@@ -586,7 +586,7 @@ class TestPickling:
     def test_every_argument_is_kept(self, tiny):
         arguments = {
             "dataset": "cifar10", "data_dir": "somewhere", "protocol": tiny, "space": "macro", "rules": "published",
-            "decoder": "random", "calibration": "none", "reward": "validation", "device": "cpu", "ledger": "journal",
+            "decoder": "random", "calibration": "output", "reward": "validation", "device": "cpu", "ledger": "journal",
             "reuse": ["other"], "workers": 2, "render_mode": "rgb_array",
         }  # fmt: skip
         assert arguments.keys() == inspect.signature(NASESEnv).parameters.keys()
@@ -619,7 +619,7 @@ class TestArguments:
             ({"protocol": {"preset": "digits", "width": 0}}, "width is 0.*above 0"),
             ({"protocol": {"preset": "digits", "learning_rate": 0.0}}, "learning_rate.*0.0"),
             ({"dataset": "mnist"}, "'mnist'.*cifar10, digits or imagefolder:PATH"),
-            ({"space": "nano"}, "'nano'.*'macro'"),
+            ({"space": "nano"}, "'nano'.*macro, micro"),
             ({"rules": "printed"}, "'printed'.*'paper'.*'published'"),
             ({"decoder": "vae"}, "'vae'.*'autoencoder'.*'identity'"),
             ({"calibration": "input"}, "'input'.*'output'.*'both'"),
