@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -12,9 +13,17 @@ from torch import nn
 
 from nases_env import search_spaces
 from nases_env.children import padding
+from nases_env.children.base import Child
 from nases_env.children.macro import MacroChild
+from nases_env.children.micro import MicroChild
 from nases_env.children.protocol import Protocol, resolve
-from nases_env.search_spaces import Architecture, MacroArchitecture
+from nases_env.search_spaces import Architecture, MacroArchitecture, MicroArchitecture
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+CHILDREN: dict[type[Architecture], type[MacroChild | MicroChild]] = {
+    MacroArchitecture: MacroChild,
+    MicroArchitecture: MicroChild,
+}
 
 
 def skeleton(
@@ -24,15 +33,18 @@ def skeleton(
     classes: int,
     checkpointing: bool = False,
     device: str = "cpu",
-) -> MacroChild:
-    """The network before its weights are drawn; on the device `meta` it has shapes and no memory. See `MacroChild`.
+) -> Child:
+    """The network before its weights are drawn; on the device `meta` it has shapes and no memory.
+
+    See `MacroChild` and `MicroChild`.
 
     Raises:
         TypeError: If no child is known for this kind of architecture.
     """
-    if not isinstance(architecture, MacroArchitecture):
+    kind = CHILDREN.get(type(architecture))
+    if kind is None:
         raise TypeError(f"no network is known for {type(architecture).__name__}")
-    return MacroChild(architecture, protocol, channels, classes, checkpointing, device)
+    return kind(architecture, protocol, channels, classes, checkpointing, device)  # type: ignore[arg-type]
 
 
 def load(folder: str | Path, device: str = "cpu") -> nn.Module:
@@ -57,7 +69,7 @@ def load(folder: str | Path, device: str = "cpu") -> nn.Module:
     return model.to(device).eval()
 
 
-def materialise(model: nn.Module, generator: torch.Generator, device: str) -> nn.Module:
+def materialise(model: AnyModule, generator: torch.Generator, device: str) -> AnyModule:
     """A skeleton with He initialisation (He et al. 2015), on the device, channels last.
 
     The weights are drawn on the CPU, so that every device starts from the same ones.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
-from nases_env.children.layers import AveragePool2d, Conv2d, Linear, MaxPool2d, PointwiseConv2d
+from nases_env.children.base import Child
+from nases_env.children.blocks import checkpointed, conv_bn, separable, weights
+from nases_env.children.layers import AveragePool2d, Linear, MaxPool2d
 from nases_env.children.padding import Channels, mark, real_shape
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces.macro import MAX_POOL, OPERATIONS, MacroArchitecture, MacroLayer
 
 
-class MacroChild(nn.Module):
+class MacroChild(Child):
     """15 layers; each reads its predecessor's output and the outputs linked to the predecessor, concatenated.
 
     Its weights are not drawn yet, see `build.materialise`.
@@ -73,7 +72,7 @@ class MacroChild(nn.Module):
                     linked = Channels.padded(filters, 1)  # a tenth of the filters: padding would be most of them
                     self.links[f"{source}_{index}"] = nn.Sequential(
                         _Subsample(strides[index] // strides[source]),
-                        *_conv_bn(outputs[source], linked, 1, bias=True, device=device),
+                        *conv_bn(outputs[source], linked, 1, bias=True, device=device),
                         nn.ReLU(inplace=True),
                     )
                 read += linked
@@ -82,15 +81,14 @@ class MacroChild(nn.Module):
         self.activation = nn.ReLU() if published else nn.Identity()
         self.classifier = mark(Linear(read.stored, classes, device=device), None, read)
 
-    def flops(self, image_size: int) -> int:
-        """2 × multiply-adds of convolutions and the linear layer, one image of so many pixels a side forward."""
+    def flops(self, image_size: int) -> int:  # noqa: D102
         side, multiply_adds = image_size, math.prod(real_shape(self.classifier, "weight"))
         for index, layer in enumerate(self.layers):
-            multiply_adds += side**2 * _weights(layer)
+            multiply_adds += side**2 * weights(layer)
             if index + 1 in self.reductions or isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
                 side = -(-side // 2)
             links = [self.links[f"{source}_{index}"] for source in self.sources[index] if self.links]
-            multiply_adds += side**2 * sum(map(_weights, links))
+            multiply_adds += side**2 * sum(map(weights, links))
         return 2 * multiply_adds
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -98,7 +96,7 @@ class MacroChild(nn.Module):
         own: list[torch.Tensor] = []  # every layer's own output, before any concatenation
         x = images
         for index, layer in enumerate(self.layers):
-            own.append(_checkpointed(layer, x) if self.checkpointing and self.training else layer(x))
+            own.append(checkpointed(layer, x) if self.checkpointing and self.training else layer(x))
             if index + 1 in self.reductions:
                 own = [_halve(output) if self._last_read[i] >= index else output for i, output in enumerate(own)]
             linked = [self._linked(own[source], source, index) for source in self.sources[index]]
@@ -108,30 +106,6 @@ class MacroChild(nn.Module):
     def _linked(self, output: torch.Tensor, source: int, index: int) -> torch.Tensor:
         name = f"{source}_{index}"
         return self.links[name](output) if name in self.links else output
-
-
-def _checkpointed(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return checkpoint(
-        layer,
-        x,
-        use_reentrant=False,
-        preserve_rng_state=False,  # nothing in a layer is random
-        context_fn=lambda: (nullcontext(), _frozen_statistics(layer)),
-    )
-
-
-@contextmanager
-def _frozen_statistics(layer: nn.Module) -> Iterator[None]:
-    """Batch normalisation leaves its running statistics alone: a layer computed twice saw its batch once."""
-    normalisations = [module for module in layer.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [module.momentum for module in normalisations]
-    try:
-        for module in normalisations:
-            module.momentum = 0.0
-        yield
-    finally:
-        for module, momentum in zip(normalisations, momenta, strict=True):
-            module.momentum = momentum
 
 
 class _Subsample(nn.Module):
@@ -151,21 +125,6 @@ def _halve(images: torch.Tensor) -> torch.Tensor:
     return nn.functional.max_pool2d(images, 2, ceil_mode=True)
 
 
-def _weights(module: nn.Module) -> int:
-    """Real weights of the convolutions in a module."""
-    convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d))
-    return sum(math.prod(real_shape(convolution, "weight")) for convolution in convolutions)
-
-
-def _conv_bn(inputs: Channels, outputs: Channels, size: int, bias: bool, device: str) -> list[nn.Module]:
-    convolution: Conv2d
-    if size == 1:
-        convolution = PointwiseConv2d(inputs.stored, outputs.stored, bias, device)
-    else:
-        convolution = Conv2d(inputs.stored, outputs.stored, size, padding=size // 2, bias=bias, device=device)
-    return [mark(convolution, outputs, inputs), mark(nn.BatchNorm2d(outputs.stored, device=device), outputs)]
-
-
 def _operation(layer: MacroLayer, width: Channels, bias: bool, device: str) -> list[nn.Module]:
     """What follows the 1×1 convolution of a layer, each convolution behind its ReLU."""
     relu = nn.ReLU(inplace=True)  # of a batch normalisation's output, which nothing else reads
@@ -174,23 +133,18 @@ def _operation(layer: MacroLayer, width: Channels, bias: bool, device: str) -> l
     if layer.operation == "average_pool":
         return [AveragePool2d(layer.size)]
     if layer.operation == "convolution":
-        return [relu, *_conv_bn(width, width, layer.size, bias, device)]
+        return [relu, *conv_bn(width, width, layer.size, bias, device)]
 
-    def separable() -> list[nn.Module]:
-        stored, padding = width.stored, layer.size // 2
-        depthwise = Conv2d(stored, stored, layer.size, padding=padding, groups=stored, bias=bias, device=device)
-        return [relu, mark(depthwise, width), *_conv_bn(width, width, 1, bias, device)]
-
-    return separable() + separable()  # applied twice
+    return [relu, *separable(width, layer.size, bias, device), relu, *separable(width, layer.size, bias, device)]
 
 
 def _paper_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels, device: str) -> nn.Module:
     if first:
-        modules = _conv_bn(inputs, width, layer.size, bias=False, device=device)
+        modules = conv_bn(inputs, width, layer.size, bias=False, device=device)
     else:
         # Pools have the 1×1 convolution too, or their filters would mean nothing.
         modules = [
-            *_conv_bn(inputs, width, 1, bias=False, device=device),
+            *conv_bn(inputs, width, 1, bias=False, device=device),
             *_operation(layer, width, bias=False, device=device),
         ]
     return nn.Sequential(*modules, nn.ReLU(inplace=True))
@@ -198,11 +152,11 @@ def _paper_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channe
 
 def _published_layer(layer: MacroLayer, first: bool, inputs: Channels, width: Channels, device: str) -> nn.Module:
     if first:
-        return nn.Sequential(*_conv_bn(inputs, width, layer.size, bias=True, device=device))
+        return nn.Sequential(*conv_bn(inputs, width, layer.size, bias=True, device=device))
     if layer.operation == "max_pool":
         return nn.MaxPool2d(2, ceil_mode=True)
     if layer.operation == "average_pool":
         return nn.AvgPool2d(2, ceil_mode=True)
     return nn.Sequential(
-        nn.ReLU(), *_conv_bn(inputs, width, 1, bias=True, device=device), *_operation(layer, width, True, device)
+        nn.ReLU(), *conv_bn(inputs, width, 1, bias=True, device=device), *_operation(layer, width, True, device)
     )

@@ -47,6 +47,8 @@ class Protocol:
     """Highest learning rate, at the first step."""
     final_learning_rate: float = 0.001
     """Lowest, at the last step; cosine in between."""
+    restart_period: int | None = None
+    """Epochs of the first of several cosines, each twice as long as the one before (v3: 10); None: one cosine."""
     momentum: float = 0.9
     """Nesterov momentum."""
     weight_decay: float = 1e-4
@@ -63,6 +65,15 @@ class Protocol:
     """Filters added to every layer before the factor (Table 2: 0, 100, 150)."""
     reductions: tuple[int, ...] = (5, 10)
     """Layers, 1-based, after which a 2×2 max pool halves every output (`paper` rules only)."""
+
+    stage_cells: int = 5
+    """Normal cells in each of the three stages (micro space only, N)."""
+    cell_filters: int = 40
+    """Filters of a node in the first stage before the factor; every reduction doubles them (micro space only, F)."""
+    drop_path: float = 0.0
+    """Chance to drop an operation's output in the last cell at the end of training, growing along both (micro only)."""
+    auxiliary_weight: float = 0.0
+    """Weight of the loss of a second classifier behind the last reduction; 0: there is none (micro space only)."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16`: autocast on CUDA; on a CPU always float32."""
@@ -95,7 +106,15 @@ class Protocol:
         for name, lowest in _LOWEST_IF_SET.items():
             value = getattr(self, name)
             self._check(name, value is None or (type(value) is int and value >= lowest), f"None or int ≥ {lowest}")
-        for name in ("width", "learning_rate", "final_learning_rate", "momentum", "weight_decay"):
+        for name in (
+            "width",
+            "learning_rate",
+            "final_learning_rate",
+            "momentum",
+            "weight_decay",
+            "drop_path",
+            "auxiliary_weight",
+        ):
             value = getattr(self, name)
             self._check(name, type(value) in (int, float) and 0 <= value < math.inf, "a number, at least 0")
             object.__setattr__(self, name, float(value))  # 1 and 1.0 are one protocol
@@ -104,6 +123,9 @@ class Protocol:
         for name in ("train_accuracy", "precision"):
             self._check(name, getattr(self, name) in _words()[name], f"one of {_words()[name]}")
         self._check("width", self.width > 0, "above 0")
+        self._check("drop_path", self.drop_path < 1, "below 1")
+        if self.restart_period:
+            self._check_cycles(self.restart_period)
         if not 0 < self.final_learning_rate <= self.learning_rate:
             raise ValueError(
                 f"protocol fields final_learning_rate and learning_rate are {self.final_learning_rate} and "
@@ -115,6 +137,16 @@ class Protocol:
         names = ("image_size", "train_images", "validation_images", "split_seed", "stratified")
         return Protocol(**{name: getattr(self, name) for name in names})
 
+    def _check_cycles(self, period: int) -> None:
+        cycle = cycle_of(self.epochs, period)
+        before, after = ((2**count - 1) * period for count in (cycle, cycle + 1))
+        if self.epochs != before:
+            nearest = f"{before} or {after}" if before else f"{after}"
+            raise ValueError(
+                f"protocol fields epochs and restart_period are {self.epochs} and {period}: the last cosine would not "
+                f"end; the nearest epochs that end one are {nearest}, or choose another restart_period"
+            )
+
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
             raise ValueError(f"protocol field {name} is {getattr(self, name)!r}; expected {expected}")
@@ -123,6 +155,11 @@ class Protocol:
         """Channels of a layer that the architecture gives so many filters."""
         scaled = round((filters + self.added_filters) * self.width / self.width_multiple)
         return max(scaled, 1) * self.width_multiple
+
+
+def cycle_of(epoch: int, period: int) -> int:
+    """In which cosine an epoch is, both from 0, if the first is so many epochs and each twice as long as the last."""
+    return (epoch // period + 1).bit_length() - 1
 
 
 @cache
@@ -139,10 +176,12 @@ FOLDER = "imagefolder:"
 
 _LOWEST = {
     "epochs": 1, "batch_size": 2, "width_multiple": 1, "channel_multiple": 1, "validation_images": 0,
-    "crop_padding": 0, "cutout": 0, "added_filters": 0, "split_seed": 0, "hang_seconds": 1, "crash_retries": 0,
+    "crop_padding": 0, "cutout": 0, "added_filters": 0, "stage_cells": 1, "cell_filters": 1, "split_seed": 0,
+    "hang_seconds": 1, "crash_retries": 0,
 }  # fmt: skip
 _LOWEST_IF_SET = {
-    "image_size": 1, "train_images": 2, "threads": 1, "max_parameters": 0, "max_flops": 0, "max_seconds": 1,
+    "restart_period": 1, "image_size": 1, "train_images": 2, "threads": 1, "max_parameters": 0, "max_flops": 0,
+    "max_seconds": 1,
 }  # fmt: skip
 
 _DIGITS = Protocol(

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
-from torch import nn
 
 from nases_env.children import augmentation
+from nases_env.children.base import Child
 from nases_env.children.cpu import prepare_memory
 from nases_env.children.datasets import Tensors
-from nases_env.children.protocol import Protocol
+from nases_env.children.protocol import Protocol, cycle_of
 
 EVALUATION_BATCH = 1000
 
@@ -39,7 +39,7 @@ class Trainer:
         ValueError: If the protocol's cutout is as large as the images.
     """
 
-    def __init__(self, model: nn.Module, data: Tensors, protocol: Protocol, seed: int):
+    def __init__(self, model: Child, data: Tensors, protocol: Protocol, seed: int):
         size = data.images.shape[-1]
         if protocol.cutout >= size:
             raise ValueError(
@@ -91,8 +91,7 @@ class Trainer:
             labels = self.data.labels[batch]
             self._optimiser.param_groups[0]["lr"] = self._learning_rate(step)
             with self._precision():
-                logits = self.model(images)
-                loss = nn.functional.cross_entropy(logits, labels)
+                loss, logits = self.model.loss(images, labels, self._progress(step), self._generator)
             self._optimiser.zero_grad()
             loss.backward()
             self._optimiser.step()
@@ -151,12 +150,21 @@ class Trainer:
         self.epoch = int(state["epoch"])
 
     def _learning_rate(self, step: int) -> float:
-        """Cosine from the first step of the run to its last."""
-        protocol = self.protocol
+        """Cosine from the first step of the run, or of a cycle, to its last (Loshchilov and Hutter 2017)."""
+        protocol, period = self.protocol, self.protocol.restart_period
         steps = len(self._batch_sizes)
-        last = max(1, protocol.epochs * steps - 1)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (self.epoch * steps + step) / last)))
+        epoch, epochs = self.epoch, protocol.epochs
+        if period:
+            cycle = cycle_of(epoch, period)
+            epoch, epochs = epoch - (2**cycle - 1) * period, 2**cycle * period
+        last = max(1, epochs * steps - 1)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (epoch * steps + step) / last)))
         return protocol.final_learning_rate + (protocol.learning_rate - protocol.final_learning_rate) * cosine
+
+    def _progress(self, step: int) -> float:
+        """Share of the run that is over."""
+        steps = len(self._batch_sizes)
+        return (self.epoch * steps + step) / (self.protocol.epochs * steps)
 
     def _precision(self):
         if self.protocol.precision == "bfloat16" and self.device.type == "cuda":

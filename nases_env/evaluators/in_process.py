@@ -15,8 +15,8 @@ import torch
 import torchvision
 
 from nases_env.children import build, datasets
+from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads, release_memory
-from nases_env.children.macro import MacroChild
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import NO_RESULT, Protocol
 from nases_env.children.training import (
@@ -105,7 +105,7 @@ class InProcessEvaluator:
         measured = Evaluation(parameters=count_parameters(skeleton), flops=flops)
         return dataclasses.replace(measured, failure=self._over_limit(measured))
 
-    def _skeleton(self, architecture: Architecture, checkpointing: bool = False, device: str = "cpu") -> MacroChild:
+    def _skeleton(self, architecture: Architecture, checkpointing: bool = False, device: str = "cpu") -> Child:
         channels = self.data.train.images.shape[1]
         return build.skeleton(architecture, self.protocol, channels, self.data.classes, checkpointing, device)
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nases_env.children import build, datasets
+from nases_env.children.base import Child
 from nases_env.children.datasets import Tensors
 from nases_env.children.protocol import resolve
 from nases_env.children.training import EVALUATION_BATCH, Diverged, Trainer
@@ -42,7 +43,7 @@ def rate(trainer):
     return trainer._optimiser.param_groups[0]["lr"]
 
 
-class Recorder(nn.Module):
+class Recorder(Child):
     """A linear classifier that keeps what it was shown."""
 
     def __init__(self, size):
@@ -263,7 +264,7 @@ def test_state_is_tensors_that_safetensors_can_hold(tmp_path):
 # --- accuracy
 
 
-class Echo(nn.Module):
+class Echo(Child):
     """Its logits are the image."""
 
     def __init__(self):

@@ -1,0 +1,63 @@
+"""What children are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from nases_env.children.layers import Conv2d, PointwiseConv2d
+from nases_env.children.padding import Channels, mark, real_shape
+
+
+def conv_bn(inputs: Channels, outputs: Channels, size: int, bias: bool, device: str) -> list[nn.Module]:
+    """A convolution that keeps the images' size, and its batch normalisation."""
+    convolution: Conv2d
+    if size == 1:
+        convolution = PointwiseConv2d(inputs.stored, outputs.stored, bias, device)
+    else:
+        convolution = Conv2d(inputs.stored, outputs.stored, size, padding=size // 2, bias=bias, device=device)
+    return [mark(convolution, outputs, inputs), mark(nn.BatchNorm2d(outputs.stored, device=device), outputs)]
+
+
+def separable(width: Channels, size: int, bias: bool, device: str, stride: int = 1) -> list[nn.Module]:
+    """A depthwise convolution, a 1×1 convolution and its batch normalisation."""
+    depthwise = Conv2d(
+        width.stored, width.stored, size, stride, size // 2, groups=width.stored, bias=bias, device=device
+    )
+    return [mark(depthwise, width), *conv_bn(width, width, 1, bias, device)]
+
+
+def weights(module: nn.Module) -> int:
+    """Real weights of the convolutions in a module."""
+    convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d))
+    return sum(math.prod(real_shape(convolution, "weight")) for convolution in convolutions)
+
+
+def checkpointed(layer: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    """What a layer makes of its inputs; its inside is computed again in the backward pass, not kept."""
+    return checkpoint(
+        layer,
+        *inputs,
+        use_reentrant=False,
+        preserve_rng_state=False,  # nothing in a layer is random
+        context_fn=lambda: (nullcontext(), _frozen_statistics(layer)),
+    )
+
+
+@contextmanager
+def _frozen_statistics(layer: nn.Module) -> Iterator[None]:
+    """Batch normalisation leaves its running statistics alone: a layer computed twice saw its batch once."""
+    normalisations = [module for module in layer.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [module.momentum for module in normalisations]
+    try:
+        for module in normalisations:
+            module.momentum = 0.0
+        yield
+    finally:
+        for module, momentum in zip(normalisations, momenta, strict=True):
+            module.momentum = momentum

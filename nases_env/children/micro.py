@@ -1,0 +1,237 @@
+"""A micro architecture as a network (v3; Pham et al. 2018, Zoph et al. 2018).
+
+stem → N normal cells → reduction → N normal cells → reduction → N normal cells → classifier
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import nn
+
+from nases_env.children.base import Child
+from nases_env.children.blocks import checkpointed, conv_bn, separable, weights
+from nases_env.children.layers import AveragePool2d, Conv2d, Linear, MaxPool2d
+from nases_env.children.padding import Channels, mark, real_shape
+from nases_env.children.protocol import Protocol
+from nases_env.search_spaces import micro
+from nases_env.search_spaces.micro import CELL_INPUTS, MicroArchitecture
+
+STAGES = 3
+STEM_FACTOR = 3
+"""The stem's filters, in those of a cell's node."""
+AUXILIARY_FILTERS = (128, 768)
+
+
+class MicroChild(Child):
+    """Three stages of normal cells with reduction cells between them; every reduction doubles the filters.
+
+    Its weights are not drawn yet, see `build.materialise`.
+
+    Args:
+        architecture: The two cells.
+        protocol: Its stage_cells, cell_filters, width and added filters; drop_path and auxiliary_weight.
+        channels: Channels of an image.
+        classes: Number of classes.
+        checkpointing: Whether a cell's inside is computed again in the backward pass, not kept: less memory, more
+            time.
+        device: Where its weights are.
+    """
+
+    def __init__(
+        self,
+        architecture: MicroArchitecture,
+        protocol: Protocol,
+        channels: int,
+        classes: int,
+        checkpointing: bool = False,
+        device: str = "cpu",
+    ):
+        super().__init__()
+        self.checkpointing = checkpointing
+        self.drop_path, self.auxiliary_weight = protocol.drop_path, protocol.auxiliary_weight
+        images = Channels.padded(channels, 1)
+        stem = _width(protocol, STEM_FACTOR * protocol.cell_filters)
+        self.stem = nn.Sequential(*conv_bn(images, stem, 3, bias=False, device=device))
+        self.cells = nn.ModuleList()
+        self.auxiliary: nn.Module | None = None
+        before_last, last, halved = stem, stem, False
+        for stage in range(STAGES):
+            width = _width(protocol, protocol.cell_filters * 2**stage)
+            reductions = [True] if stage else []
+            for reduces in [*reductions, *[False] * protocol.stage_cells]:
+                nodes = architecture.reduction if reduces else architecture.normal
+                cell = Cell(nodes, before_last, last, width, halved, reduces, device)
+                self.cells.append(cell)
+                before_last, last, halved = last, cell.outputs, reduces
+        self._auxiliary_cell = len(self.cells) - protocol.stage_cells - 1
+        if self.auxiliary_weight:
+            self.auxiliary = AuxiliaryHead(self._cells[self._auxiliary_cell].outputs, protocol, classes, device)
+        self.classifier = mark(Linear(last.stored, classes, device=device), None, last)
+
+    @property
+    def _cells(self) -> list[Cell]:
+        return cast("list[Cell]", list(self.cells))
+
+    def flops(self, image_size: int) -> int:  # noqa: D102
+        side, before = image_size, image_size
+        multiply_adds = math.prod(real_shape(self.classifier, "weight")) + side**2 * weights(self.stem)
+        for cell in self._cells:
+            multiply_adds += cell.multiply_adds(before, side)
+            before, side = side, cell.side(side)
+        return 2 * multiply_adds
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (N, classes) of images (N, channels, H, W)."""
+        return self._logits(images, 0.0, None)[0]
+
+    def loss(
+        self, images: torch.Tensor, labels: torch.Tensor, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross-entropy, that of the auxiliary head added; paths are dropped the more often the further training is."""
+        logits, auxiliary = self._logits(images, self.drop_path * progress, generator)
+        loss = nn.functional.cross_entropy(logits, labels)
+        if auxiliary is not None:
+            loss = loss + self.auxiliary_weight * nn.functional.cross_entropy(auxiliary, labels)
+        return loss, logits
+
+    def _logits(
+        self, images: torch.Tensor, drop_path: float, generator: torch.Generator | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits, and the auxiliary head's where there is one and the network is in training."""
+        before_last = last = self.stem(images)
+        auxiliary = None
+        for index, cell in enumerate(self._cells):
+            kept = cell.draw_paths(images, drop_path * (index + 1) / len(self.cells), generator)
+            run = checkpointed if self.checkpointing and self.training else _plainly
+            before_last, last = last, run(cell, before_last, last, *kept)
+            if self.training and self.auxiliary is not None and index == self._auxiliary_cell:
+                auxiliary = self.auxiliary(last)
+        return self.classifier(nn.functional.relu(last).mean(dim=(2, 3))), auxiliary
+
+
+class Cell(nn.Module):
+    """Nodes that add two operations each; gives the nodes that no node reads, concatenated.
+
+    Args:
+        nodes: Of the architecture.
+        before_last: Channels of the cell before the last one.
+        last: Channels of the last cell.
+        width: Channels of every node.
+        halved: Whether the last cell halved the images, so that those of the one before it are twice as large.
+        reduces: Whether this one does.
+        device: Where its weights are.
+    """
+
+    def __init__(
+        self,
+        nodes: micro.Cell,
+        before_last: Channels,
+        last: Channels,
+        width: Channels,
+        halved: bool,
+        reduces: bool,
+        device: str,
+    ):
+        super().__init__()
+        self.sources = [edge.input for node in nodes for edge in node]
+        self.reduces, self.halved = reduces, halved
+        self._given = micro.outputs(nodes)
+        self.outputs = Channels(width.pieces * len(self._given))
+        self.inputs = nn.ModuleList(
+            nn.Sequential(*([_Halve()] if halves else []), nn.ReLU(), *conv_bn(read, width, 1, False, device))
+            for read, halves in ((before_last, halved), (last, False))
+        )
+        self.edges = nn.ModuleList(
+            _operation(edge.operation, width, reduces and edge.input < CELL_INPUTS, device)
+            for node in nodes
+            for edge in node
+        )
+        self._droppable = [not isinstance(edge, nn.Identity) for edge in self.edges]
+
+    def side(self, side: int) -> int:
+        """Pixels a side that this cell gives of images with so many."""
+        return -(-side // 2) if self.reduces else side
+
+    def multiply_adds(self, before: int, side: int) -> int:
+        """Of its convolutions, for the two cells before with so many pixels a side."""
+        first = -(-before // 2) if self.halved else before
+        sides = (first, side), self.inputs
+        inputs = sum(pixels**2 * weights(module) for pixels, module in zip(*sides, strict=True))
+        return inputs + self.side(side) ** 2 * weights(self.edges)
+
+    def draw_paths(
+        self, images: torch.Tensor, probability: float, generator: torch.Generator | None
+    ) -> tuple[torch.Tensor, ...]:
+        """A factor (edges, N, 1, 1, 1) that drops each edge of each image with a probability; nothing in evaluation."""
+        if not self.training or probability <= 0 or generator is None:
+            return ()
+        drawn = torch.rand((len(self.edges), len(images), 1, 1, 1), generator=generator, device=images.device)
+        return ((drawn >= probability) / (1.0 - probability),)
+
+    def forward(self, before_last: torch.Tensor, last: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+        """What the cell gives (N, channels, H, W)."""
+        states = [read(x) for read, x in zip(self.inputs, (before_last, last), strict=True)]
+        for first in range(0, len(self.edges), 2):
+            states.append(self._edge(first, states, kept) + self._edge(first + 1, states, kept))
+        return torch.cat([states[CELL_INPUTS + node] for node in self._given], dim=1)
+
+    def _edge(self, index: int, states: list[torch.Tensor], kept: torch.Tensor | None) -> torch.Tensor:
+        x = self.edges[index](states[self.sources[index]])
+        return x if kept is None or not self._droppable[index] else x * kept[index].to(x.dtype)
+
+
+class AuxiliaryHead(nn.Module):
+    """A second classifier behind the last reduction, for training alone (Szegedy et al. 2015)."""
+
+    def __init__(self, read: Channels, protocol: Protocol, classes: int, device: str):
+        super().__init__()
+        narrow, wide = (_width(protocol, filters) for filters in AUXILIARY_FILTERS)
+        self.features = nn.Sequential(
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            *conv_bn(read, narrow, 1, False, device),
+            nn.ReLU(inplace=True),
+            mark(Conv2d(narrow.stored, wide.stored, 2, bias=False, device=device), wide, narrow),
+            mark(nn.BatchNorm2d(wide.stored, device=device), wide),
+            nn.ReLU(inplace=True),
+        )
+        self.classifier = mark(Linear(wide.stored, classes, device=device), None, wide)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (N, classes)."""
+        return self.classifier(self.features(images).flatten(1))
+
+
+class _Halve(nn.AvgPool2d):
+    """Half as many pixels a side, rounded up: what is in a cell's way to another size has no weights."""
+
+    def __init__(self) -> None:
+        super().__init__(2, ceil_mode=True, count_include_pad=False)
+
+
+def _width(protocol: Protocol, filters: int) -> Channels:
+    return Channels.padded(protocol.filters(filters), protocol.channel_multiple)
+
+
+def _plainly(cell: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    return cell(*inputs)
+
+
+def _operation(name: str, width: Channels, halves: bool, device: str) -> nn.Module:
+    """What an edge does; where it halves, its first step has a stride of 2."""
+    if name == "identity":
+        return _Halve() if halves else nn.Identity()
+    if name == "average_pool_3x3":
+        return nn.AvgPool2d(3, 2, 1, count_include_pad=False) if halves else AveragePool2d(3)
+    if name == "max_pool_3x3":
+        return nn.MaxPool2d(3, 2, 1) if halves else MaxPool2d(3)
+    size = int(name[-1])
+    return nn.Sequential(
+        nn.ReLU(),  # not in place: other edges read the same
+        *separable(width, size, False, device, stride=2 if halves else 1),
+        nn.ReLU(inplace=True),
+        *separable(width, size, False, device),
+    )
