@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -48,6 +50,8 @@ def find(name: str) -> type[Agent]:
 def make_settings(name: str, given: Mapping[str, Any]) -> Any:
     """The settings of an agent; None, its defaults, where nothing is given.
 
+    `recipe="paper"` starts from the paper's, where an agent has them.
+
     Raises:
         ValueError: If it has no such setting, or one has a value that cannot be.
     """
@@ -56,7 +60,13 @@ def make_settings(name: str, given: Mapping[str, Any]) -> Any:
     settings_class = find(name).settings_class
     if settings_class is dict:  # a library's keywords, which it checks itself
         return dict(given)
+    given = dict(given)
+    start: Callable[..., Any] = settings_class
+    if "recipe" in given and hasattr(settings_class, "paper"):
+        if (recipe := given.pop("recipe")) != "paper":
+            raise ValueError(f"{name} has no recipe {recipe!r}; it has 'paper'")
+        start = partial(dataclasses.replace, settings_class.paper())
     known = [*inspect.signature(settings_class).parameters]
     if unknown := sorted(given.keys() - set(known)):
         raise ValueError(f"{name} has no settings {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
-    return settings_class(**given)
+    return start(**given)

@@ -17,13 +17,17 @@ class OptunaAgent(Agent):
     name: ClassVar[str]
     sampler: ClassVar[str]
     """Its class in optuna.samplers."""
+    settings: ClassVar[dict[str, Any]] = {}
+    """Its keywords."""
 
     def __init__(self, env: Trace, seed: int, settings: dict[str, Any] | None = None):
         import optuna
 
         super().__init__(env, seed, settings)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = getattr(optuna.samplers, self.sampler)(seed=int(self.rng.integers(2**31)), **(settings or {}))
+        sampler = getattr(optuna.samplers, self.sampler)(
+            seed=int(self.rng.integers(2**31)), **(self.settings | (settings or {}))
+        )
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         names = [f"action_{i:02}" for i in range(self._decoder.action_size)]
         self._distributions: dict[str, Any] = {name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names}
@@ -60,6 +64,7 @@ class CMAES(OptunaAgent):
     """Covariance matrix adaptation (Hansen 2016)."""
 
     name, sampler = "cmaes", "CmaEsSampler"
+    settings: ClassVar[dict[str, Any]] = {"sigma0": 0.17, "n_startup_trials": 1, "popsize": 12}
 
 
 class GP(OptunaAgent):

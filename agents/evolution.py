@@ -13,13 +13,13 @@ from agents.trace import Trace
 
 @dataclass(frozen=True)
 class EvolutionSettings:
-    """Sizes for a budget of about 100 children; the paper has 100 and 25 for 20,000."""
+    """What won on the digits surrogate with 100 children; the paper has 100 and 25 for 20,000."""
 
-    population: int = 20
+    population: int = 10
     """The last so many children live; as many are random in the beginning."""
     sample: int = 5
     """Of them, drawn evenly, the best one is the parent."""
-    mutations: int = 1
+    mutations: int = 3
     """Numbers of the parent that are chosen anew."""
 
 

@@ -18,9 +18,9 @@ from agents.trace import Trace
 class PredictorSettings:
     """An ensemble of small networks, as the paper's MLP ensemble."""
 
-    warmup: int = 20
+    warmup: int = 30
     """Random children in the beginning."""
-    every: int = 10
+    every: int = 20
     """Children between two fits."""
     members: int = 5
     """Networks in the ensemble."""
@@ -28,7 +28,7 @@ class PredictorSettings:
     """Units of each."""
     parents: int = 10
     """The best children, whose mutants are candidates."""
-    candidates: int = 300
+    candidates: int = 1000
     """Of each choice: mutants of the best, and a third of them random."""
     mutations: int = 4
     """Numbers of a parent that are chosen anew, at most."""

@@ -18,9 +18,9 @@ class QLearningSettings:
     """Of the table; the paper's is 0.01 for 2,700 children."""
     exploration: tuple[float, ...] = (1.0, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
     """ε of each ten children in turn; the last one holds afterwards."""
-    replays: int = 100
+    replays: int = 200
     """Children drawn from memory and learned from after each child."""
-    first_value: float = 0.5
+    first_value: float = 0.3
     """Of every entry of the table."""
 
 

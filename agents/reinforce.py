@@ -15,19 +15,19 @@ from agents.trace import Trace
 
 @dataclass(frozen=True)
 class ReinforceSettings:
-    """Settings of Algorithm 1. Where the paper gives a number that can work, it is the default."""
+    """Settings of Algorithm 1. The defaults are what won on the digits surrogate, `paper` has the paper's."""
 
     policy: Policy = "logit_normal"
     """Distribution over embeddings, see Controller. The paper: Bernoulli; its released code: deterministic."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     """Adam's. The paper's stage-1 value, 1e-5, hardly moves it within 100 children."""
-    sigma: float = 1.0
+    sigma: float = 0.4
     """First standard deviation of logit_normal, before the sigmoid."""
-    warmup: int = 10
+    warmup: int = 20
     """Random children in the beginning, without updates."""
-    epsilon: float = 0.1
+    epsilon: float = 0.05
     """Chance of a random child afterwards."""
-    population: int = 20
+    population: int = 10
     """The controller goes on from one of so many last children; 1: from the last one, as in the paper."""
     tournament: int = 5
     """Of them, drawn evenly, the best one."""
@@ -37,7 +37,7 @@ class ReinforceSettings:
     """What rewards are compared with, see RewardPool."""
     samples: int = 3
     """Pool entries per update."""
-    updates: int = 1
+    updates: int = 3
     """Adam steps after each child."""
     pretrained: bool = True
     """Whether the controller starts from the simulator's weights."""
@@ -49,8 +49,10 @@ class ReinforceSettings:
 
     @classmethod
     def paper(cls) -> ReinforceSettings:
-        """The paper's letter."""
-        return cls(policy="bernoulli", learning_rate=1e-5, sigma=1.0, population=1, tournament=1)
+        """The paper's letter (section 4.2.2)."""
+        return cls(
+            policy="bernoulli", learning_rate=1e-5, warmup=10, epsilon=0.1, population=1, tournament=1, updates=1
+        )
 
 
 class Reinforce(Agent):

@@ -102,21 +102,23 @@ class SB3Agent(Agent):
 
 
 class PPO(SB3Agent):
-    """Proximal policy optimisation (Schulman et al. 2017), a roll-out of 10 children."""
+    """Proximal policy optimisation (Schulman et al. 2017), a roll-out of 5 children."""
 
     algorithm = "PPO"
     settings: ClassVar[dict[str, Any]] = {
-        "n_steps": 10,
-        "batch_size": 10,
+        "n_steps": 5,
+        "batch_size": 5,
+        "learning_rate": 3e-3,
+        "ent_coef": 0.001,
         "policy_kwargs": {"log_std_init": -0.5},
     }
 
 
 class A2C(SB3Agent):
-    """Advantage actor-critic (Mnih et al. 2016), a roll-out of 5 children."""
+    """Advantage actor-critic (Mnih et al. 2016), a roll-out of 3 children."""
 
     algorithm = "A2C"
-    settings: ClassVar[dict[str, Any]] = {"n_steps": 5, "policy_kwargs": {"log_std_init": -0.5}}
+    settings: ClassVar[dict[str, Any]] = {"n_steps": 3, "learning_rate": 5e-3, "policy_kwargs": {"log_std_init": -0.5}}
 
 
 class SAC(SB3Agent):

@@ -1,10 +1,13 @@
 """What every agent has to do: act in the box, follow its seed, replay after a kill, find what is easy to find."""
 
+import dataclasses
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import agents
+from agents.reinforce import ReinforceSettings
 from agents.trace import Trace
 
 LEARNERS = [name for name in agents.NAMES if not name.startswith("random")]
@@ -105,3 +108,13 @@ def test_a_known_network_is_the_first_child(name, closed):
 def test_an_unknown_agent_is_refused():
     with pytest.raises(ValueError, match="no agent 'hill'; choose one of reinforce, random"):
         agents.find("hill")
+
+
+def test_a_recipe_is_what_settings_start_from():
+    assert agents.make_settings("reinforce", {"recipe": "paper", "sigma": 2.0}) == dataclasses.replace(
+        ReinforceSettings.paper(), sigma=2.0
+    )
+    with pytest.raises(ValueError, match="reinforce has no recipe 'ours'; it has 'paper'"):
+        agents.make_settings("reinforce", {"recipe": "ours"})
+    with pytest.raises(ValueError, match="evolution has no settings recipe"):
+        agents.make_settings("evolution", {"recipe": "paper"})

@@ -5,10 +5,13 @@ import torch
 from agents.recorder import Recorder
 from agents.reinforce import Reinforce, ReinforceSettings
 
+PAPER = {"warmup": 10, "epsilon": 0.1, "updates": 1, "learning_rate": 1e-3, "sigma": 1.0}
+"""The paper's numbers, with a learning rate and a deviation that can be seen."""
+
 
 def _run(closed_form, tmp_path, children, seed=0, decoder="autoencoder", **settings):
     recorder = Recorder(closed_form(decoder), tmp_path, children, progress=False)
-    agent = Reinforce(recorder, seed, ReinforceSettings(**settings))
+    agent = Reinforce(recorder, seed, ReinforceSettings(**(PAPER | settings)))
     weights = {name: value.copy() for name, value in agent.state_dict().items()}
     agent.run(recorder, children)
     recorder.close()
@@ -58,7 +61,7 @@ def test_a_batch_is_learned_from_as_often_as_its_children_one_by_one(closed_form
         env = closed_form()
         env.prefetch = lambda _: None
         recorder = Recorder(env, tmp_path / str(batch), 20, progress=False)
-        agent = Reinforce(recorder, 0)
+        agent = Reinforce(recorder, 0, ReinforceSettings(**PAPER))
         counted = agent._optimiser.step
         steps.append(0)
 
@@ -87,7 +90,7 @@ def test_after_the_warm_up_it_goes_on_from_the_best_of_a_few_recent_children(clo
 
 def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_path):
     recorder = Recorder(closed_form(), tmp_path, 15, progress=False)
-    agent = Reinforce(recorder, 0, ReinforceSettings(pool=False))
+    agent = Reinforce(recorder, 0, ReinforceSettings(**PAPER, pool=False))
     scored, score = [], agent.controller.score
     agent.controller.score = lambda states, embeddings: scored.append(embeddings) or score(states, embeddings)
     agent.run(recorder, 15)
@@ -168,3 +171,4 @@ def test_the_paper_recipe_is_the_papers_letter():
     paper = ReinforceSettings.paper()
     assert (paper.policy, paper.learning_rate) == ("bernoulli", 1e-5)
     assert (paper.warmup, paper.epsilon, paper.samples) == (10, 0.1, 3)
+    assert (paper.population, paper.updates, paper.pool, paper.baseline) == (1, 1, True, "pool")

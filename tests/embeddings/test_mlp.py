@@ -271,7 +271,9 @@ def test_weights_of_another_size_than_the_card_says_are_refused_at_once(copy):
 def test_a_card_of_other_weights_is_refused_when_they_are_read(copy, actions):
     change_card(copy, weights_sha256="0" * 64)
     decoder = embeddings.make(str(copy), SPACE)
-    with pytest.raises(ValueError, match=r"macro-autoencoder-uniform\.safetensors has the hash .*\.json belongs to 0000"):
+    with pytest.raises(
+        ValueError, match=r"macro-autoencoder-uniform\.safetensors has the hash .*\.json belongs to 0000"
+    ):
         decoder.decode(actions[:1])
 
 
