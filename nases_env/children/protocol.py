@@ -213,6 +213,7 @@ _MINI = Protocol(
     threads=1,
 )
 _V1 = Protocol(final="v1-final", precision="bfloat16")
+_V3 = dataclasses.replace(_V1, name="v3-search", final="v3-final", epochs=70, restart_period=10)
 _FINAL: dict[str, Any] = {"final": "", "train_images": None, "validation_images": 0}
 
 PRESETS: dict[str, Protocol] = {
@@ -220,6 +221,8 @@ PRESETS: dict[str, Protocol] = {
     for protocol in (
         _V1,
         dataclasses.replace(_V1, name="v1-final", epochs=700, **_FINAL),
+        _V3,
+        dataclasses.replace(_V3, name="v3-final", epochs=630, drop_path=0.2, auxiliary_weight=0.4, **_FINAL),
         _DIGITS,
         dataclasses.replace(_DIGITS, name="digits-final", epochs=30, width=0.25, **_FINAL),
         _MINI,

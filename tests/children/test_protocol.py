@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from nases_env.children.protocol import PRESETS, Protocol, final_protocol, parse_overrides, resolve
+from nases_env.children.protocol import PRESETS, Protocol, cycle_of, final_protocol, parse_overrides, resolve
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -54,7 +54,7 @@ def test_v1_search_is_the_papers_protocol():
 
 
 def test_cpu_presets_fix_their_threads():
-    assert [name for name, protocol in PRESETS.items() if protocol.threads is None] == ["v1-search", "v1-final"]
+    assert [name for name, protocol in PRESETS.items() if protocol.threads is None] == ["v1-search", "v1-final", "v3-search", "v3-final"]
 
 
 def test_protocol_survives_json():
@@ -186,3 +186,18 @@ def test_a_searchs_limits_in_time_are_none_for_the_final_training():
     final = final_protocol(search, None, {})
     assert (final.max_seconds, final.image_size) == (None, 6)
     assert final_protocol(search, None, {"max_seconds": 9}).max_seconds == 9
+
+
+@pytest.mark.parametrize(("epochs", "nearest"), [(9, "10"), (15, "10 or 30"), (69, "30 or 70"), (71, "70 or 150")])
+def test_epochs_that_end_no_cosine_are_refused_with_the_nearest_that_do(epochs, nearest):
+    with pytest.raises(ValueError, match=f"epochs and restart_period are {epochs} and 10.*that end one are {nearest},"):
+        resolve({"preset": "v3-search", "epochs": epochs})
+
+
+@pytest.mark.parametrize(("epochs", "period"), [(10, 10), (30, 10), (70, 10), (630, 10), (3, 1), (9, 3), (5, None)])
+def test_epochs_that_end_a_cosine_are_taken(epochs, period):
+    assert resolve({"preset": "v3-search", "epochs": epochs, "restart_period": period}).epochs == epochs
+
+
+def test_cosines_are_each_twice_as_long_as_the_one_before():
+    assert [cycle_of(epoch, 10) for epoch in (0, 9, 10, 29, 30, 69, 70)] == [0, 0, 1, 1, 2, 2, 3]

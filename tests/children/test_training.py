@@ -349,3 +349,25 @@ def test_a_last_step_that_ruins_the_weights_is_a_divergence_once_they_are_measur
 def test_a_cutout_as_large_as_the_image_is_refused():
     with pytest.raises(ValueError, match="cutout=8 would blank whole images of 8 pixels"):
         trainer(cutout=8)
+
+
+def test_warm_restarts_begin_a_cosine_twice_as_long_at_the_highest_rate():
+    subject = recorded(40, epochs=3, restart_period=1)
+    rates = []
+    step = subject._optimiser.step
+    subject._optimiser.step = lambda: rates.append(rate(subject)) or step()
+    for _ in range(3):
+        subject.train_epoch()
+    protocol = subject.protocol
+    assert rates[0] == rates[2] == protocol.learning_rate
+    assert rates[1] == pytest.approx(protocol.final_learning_rate) == rates[5]
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+
+
+def test_a_child_is_told_how_far_its_training_is():
+    subject = recorded(40, epochs=2)
+    told, loss = [], subject.model.loss
+    subject.model.loss = lambda *given: told.append(given[2]) or loss(*given)
+    subject.train_epoch()
+    subject.train_epoch()
+    assert told == [0, 0.25, 0.5, 0.75]
