@@ -122,14 +122,20 @@ class A2C(SB3Agent):
 
 
 class SAC(SB3Agent):
-    """Soft actor-critic (Haarnoja et al. 2018), 10 random children, then 4 updates a child.
+    """Soft actor-critic (Haarnoja et al. 2018), 20 random children, then 4 updates a child.
 
     Its entropy is worth little from the start: the automatic weight begins at 1 and outweighs rewards below 1 for
     longer than a search lasts.
     """
 
     algorithm = "SAC"
-    settings: ClassVar[dict[str, Any]] = {**_OFF_POLICY, "ent_coef": 0.005, "learning_rate": 1e-3}
+    settings: ClassVar[dict[str, Any]] = {
+        **_OFF_POLICY,
+        "learning_starts": 20,
+        "batch_size": 16,
+        "ent_coef": 0.005,
+        "learning_rate": 1e-3,
+    }
 
 
 class TD3(SB3Agent):

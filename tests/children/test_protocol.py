@@ -54,7 +54,12 @@ def test_v1_search_is_the_papers_protocol():
 
 
 def test_cpu_presets_fix_their_threads():
-    assert [name for name, protocol in PRESETS.items() if protocol.threads is None] == ["v1-search", "v1-final", "v3-search", "v3-final"]
+    assert [name for name, protocol in PRESETS.items() if protocol.threads is None] == [
+        "v1-search",
+        "v1-final",
+        "v3-search",
+        "v3-final",
+    ]
 
 
 def test_protocol_survives_json():
