@@ -16,7 +16,7 @@ from agents.trace import Trace
 class GradientAscentSettings:
     """Rounds: fit the predictor, climb from the best children so far, build what is reached."""
 
-    warmup: int = 20
+    warmup: int = 30
     """Random children in the beginning."""
     every: int = 10
     """Children between two fits: each the end of a climb of its own."""
