@@ -1,0 +1,91 @@
+"""What an agent walks on: how rewards vary over the embedding of some decoders, on a surrogate.
+
+python scripts/inspect_landscape.py --decoders autoencoder autoencoder-uniform pca identity
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import tyro
+
+import nases_env  # noqa: F401  (registers the ids)
+from nases_env import embeddings
+
+STEPS = (0.05, 0.1, 0.2)
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Options:
+    """Draws uniform actions, and their neighbours; prints and writes a row a decoder and calibration."""
+
+    decoders: tuple[str, ...] = embeddings.SHIPPED
+    """Names or weights files, see scripts/search.py."""
+    calibrations: tuple[str, ...] = ("none", "output", "both")
+    """Of each decoder."""
+    env_id: str = "NASES-Digits-Surrogate-v0"
+    """A surrogate's environment; its noise is left out."""
+    samples: int = 8192
+    """Uniform actions; half of them fit the linear model, half test it, a quarter have neighbours."""
+    seed: int = 0
+    """Seed of the actions."""
+    out: Path = Path("runs/landscape.csv")
+    """The table."""
+
+
+def rewards_of(env: gym.vector.VectorEnv, actions: np.ndarray) -> np.ndarray:
+    """Rewards (K,) of actions (K, n)."""
+    env.reset(seed=0)
+    padded = np.concatenate([actions, np.zeros((-len(actions) % BATCH, actions.shape[1]), np.float32)])
+    return np.concatenate([env.step(batch)[1] for batch in padded.reshape(-1, BATCH, actions.shape[1])])[: len(actions)]
+
+
+def linear_r2(actions: np.ndarray, rewards: np.ndarray) -> float:
+    """R² on the second half of (actions, rewards) of a linear model of the first half."""
+    half = len(actions) // 2
+    design = np.concatenate([np.ones((len(actions), 1)), actions], axis=1)
+    weights = np.linalg.lstsq(design[:half], rewards[:half], rcond=None)[0]
+    errors = rewards[half:] - design[half:] @ weights
+    return float(1 - errors.var() / rewards[half:].var())
+
+
+def measure(reward: Callable[[np.ndarray], np.ndarray], decoder: embeddings.Decoder, options: Options) -> dict:
+    """One row: the rewards' deviation, correlations with neighbours, linear R², and how codes are found again."""
+    rng = np.random.default_rng(options.seed)
+    actions = rng.uniform(size=(options.samples, decoder.action_size)).astype(np.float32)
+    rewards, near = reward(actions), actions[: options.samples // 4]
+    row = {"reward deviation": float(rewards.std()), "linear r2": linear_r2(actions, rewards)}
+    for step in STEPS:
+        moved = np.clip(near + step * rng.standard_normal(near.shape), 0, 1).astype(np.float32)
+        row[f"correlation {step}"] = float(np.corrcoef(rewards[: len(near)], reward(moved))[0, 1])
+    found = decoder.encode(decoder.decode(near))
+    return row | {"found again": float(np.corrcoef(near.ravel(), found.ravel())[0, 1])}
+
+
+def main(options: Options) -> None:
+    """Measure and write."""
+    rows = []
+    for name in options.decoders:
+        for calibration in options.calibrations:
+            env = gym.make_vec(options.env_id, num_envs=BATCH, decoder=name, calibration=calibration, noise=False)
+            decoder = env.unwrapped.decoder  # type: ignore[attr-defined]
+            measured = measure(partial(rewards_of, env), decoder, options)
+            rows.append({"decoder": name, "calibration": calibration} | measured)
+            print(f"{name} {calibration}: " + ", ".join(f"{key} {value:.2f}" for key, value in measured.items()))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"table: {options.out}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
