@@ -1,4 +1,4 @@
-"""Architectures for human eyes: a table for a terminal and a picture. Needs neither torch nor data."""
+"""Macro architectures: a line and a box per layer, arcs for links."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nases_env.search_spaces.base import Architecture
+from nases_env.rendering.canvas import INK, draw, draw_text
 from nases_env.search_spaces.macro import LAYERS, OPERATIONS, MacroArchitecture, MacroLayer
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _SHORT_NAMES = dict(zip(OPERATIONS, ("sep\nconv", "conv", "max\npool", "avg\npoo
 _COLOURS = dict(zip(OPERATIONS, ("#7cc8a4", "#8db8ec", "#f2a37e", "#c9aee6"), strict=True))
 
 # Everything is drawn in pixels, from the lower left corner.
-_WIDTH, _HEIGHT, _DPI = 1500, 700, 100
+_WIDTH, _HEIGHT = 1500, 700
 _PITCH, _BOX_WIDTH, _CLASSIFIER_WIDTH, _FIRST_X = 85, 52, 72, 135
 _BOTTOM, _TOP = 145, 295
 _MIDDLE = (_BOTTOM + _TOP) / 2
@@ -25,44 +25,12 @@ _RAIL, _ARC_HEIGHT, _LANDING = 320, 330, 60
 """Where arcs start and end, the height of the widest, the width on which those into one gap land."""
 _FULL = 300
 """Filters of a box filled to the top: the most a layer can have."""
-_INK, _GREY = "#333333", "#bbbbbb"
+_GREY = "#bbbbbb"
 _SOURCE_COLOURS = (
     "#e6194b", "#4363d8", "#2f9e3a", "#911eb4", "#f58231", "#17a2b8", "#800000", "#808000",
     "#000075", "#f032e6", "#9a6324", "#00796b", "#d9a400", "#777777", "#000000",
 )  # fmt: skip
 """Of a layer's number and the links that leave it: far apart, so that arcs can be followed."""
-
-
-def table(architecture: Architecture) -> str:
-    """The architecture as text of a line per layer, for a terminal.
-
-    `linked from` are the earlier layers whose outputs are concatenated behind a layer. Under `published`
-    rules a pool is 2x2 with stride 2 (`/2`) and keeps the channels it reads (`-`).
-
-    Raises:
-        TypeError: If there is no table for this kind of architecture.
-    """
-    if isinstance(architecture, MacroArchitecture):
-        return _macro_table(architecture)
-    raise _unknown(architecture)
-
-
-def picture(architecture: Architecture) -> np.ndarray:
-    """The architecture as a picture, uint8 (700, 1500, 3); equal architectures have equal pixels.
-
-    Raises:
-        TypeError: If there is no picture for this kind of architecture.
-    """
-    if isinstance(architecture, MacroArchitecture):
-        return _macro_picture(architecture)
-    raise _unknown(architecture)
-
-
-def _unknown(architecture: object) -> TypeError:
-    return TypeError(
-        f"cannot render {architecture!r} of type {type(architecture).__name__}; expected a MacroArchitecture,"
-        " such as MacroSpace.architecture returns"
-    )
 
 
 def _headline(architecture: MacroArchitecture) -> str:
@@ -75,7 +43,12 @@ def _size(layer: MacroLayer) -> str:
     return f"{layer.size}x{layer.size}" if layer.size else "2x2 /2"
 
 
-def _macro_table(architecture: MacroArchitecture) -> str:
+def table(architecture: MacroArchitecture) -> str:
+    """A line per layer.
+
+    `linked from` are the earlier layers whose outputs are concatenated behind a layer. Under `published`
+    rules a pool is 2x2 with stride 2 (`/2`) and keeps the channels it reads (`-`).
+    """
     lines = [_headline(architecture), _line("layer", "operation", "size", "filters", "linked from")]
     for index, layer in enumerate(architecture.layers):
         linked = ", ".join(str(source + 1) for source in architecture.sources[index])
@@ -88,15 +61,13 @@ def _line(number: str, operation: str, size: str, filters: str, linked: str) -> 
     return f"{number:>5}  {operation:<14}  {size:<6}  {filters:>7}  {linked}"
 
 
-def _macro_picture(architecture: MacroArchitecture) -> np.ndarray:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def picture(architecture: MacroArchitecture) -> np.ndarray:
+    """Boxes from the image to the classifier, uint8 (700, 1500, 3)."""
+    return draw(_WIDTH, _HEIGHT, lambda axes: _draw(axes, architecture))
 
-    figure = Figure(figsize=(_WIDTH / _DPI, _HEIGHT / _DPI), dpi=_DPI, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(0, _HEIGHT))
-    axes.set_axis_off()
-    _draw_text(axes, _HEIGHT - 22, 13, _headline(architecture))
+
+def _draw(axes: Axes, architecture: MacroArchitecture) -> None:
+    draw_text(axes, _WIDTH / 2, _HEIGHT - 22, 13, _headline(architecture))
     _draw_ends(axes)
     for index, layer in enumerate(architecture.layers):
         _draw_layer(axes, index, layer)
@@ -105,9 +76,7 @@ def _macro_picture(architecture: MacroArchitecture) -> np.ndarray:
             _draw_links(axes, index, sources)
         _draw_way(axes, index, len(sources))
     _draw_legend(axes)
-    _draw_text(axes, 42, 10, _note(architecture))
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    draw_text(axes, _WIDTH / 2, 42, 10, _note(architecture))
 
 
 def _x(index: float) -> float:
@@ -122,7 +91,7 @@ def _draw_box(axes: Axes, left: float, width: float, label: str, colour: str, fi
     corner, height = (left, _BOTTOM), _TOP - _BOTTOM
     axes.add_patch(Rectangle(corner, width, height, facecolor=colour, alpha=0.25))
     axes.add_patch(Rectangle(corner, width, height * filled, facecolor=colour))
-    axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=_INK, linewidth=0.8))
+    axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=INK, linewidth=0.8))
     text = axes.text(left + width / 2, _MIDDLE, label, size=9, ha="center", va="center", linespacing=1.35)
     # The surface of the fill would strike the text through.
     text.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.6)])
@@ -146,7 +115,7 @@ def _draw_ends(axes: Axes) -> None:
 
 
 def _draw_arrow(axes: Axes, start: float, end: float) -> None:
-    arrow = {"arrowstyle": "-|>", "color": _INK, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
+    arrow = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
     axes.annotate("", (end, _MIDDLE), (start, _MIDDLE), arrowprops=arrow)
 
 
@@ -155,9 +124,9 @@ def _draw_way(axes: Axes, index: int, links: int) -> None:
     _draw_arrow(axes, _x(index) + _BOX_WIDTH / 2, _x(index + 1) - _BOX_WIDTH / 2)
     if links:
         x, reach, shelf = _x(index + 0.5), _landings(index, links)[[0, -1]], _RAIL - 5
-        axes.plot(reach, [shelf, shelf], color=_INK, linewidth=1)
-        axes.plot([x, x], [_MIDDLE, shelf], color=_INK, linewidth=1)
-        axes.plot(x, _MIDDLE, "o", markersize=6, color=_INK)
+        axes.plot(reach, [shelf, shelf], color=INK, linewidth=1)
+        axes.plot([x, x], [_MIDDLE, shelf], color=INK, linewidth=1)
+        axes.plot(x, _MIDDLE, "o", markersize=6, color=INK)
 
 
 def _landings(index: int, links: int) -> np.ndarray:
@@ -182,12 +151,8 @@ def _draw_links(axes: Axes, index: int, sources: tuple[int, ...]) -> None:
 def _draw_legend(axes: Axes) -> None:
     from matplotlib.patches import Patch
 
-    operations = [Patch(facecolor=_COLOURS[name], edgecolor=_INK, label=_NAMES[name]) for name in OPERATIONS]
+    operations = [Patch(facecolor=_COLOURS[name], edgecolor=INK, label=_NAMES[name]) for name in OPERATIONS]
     axes.legend(handles=operations, loc="center", bbox_to_anchor=(0.5, 96 / _HEIGHT), ncols=4, frameon=False)
-
-
-def _draw_text(axes: Axes, y: float, size: float, text: str) -> None:
-    axes.text(_WIDTH / 2, y, text, size=size, ha="center", va="center", color=_INK, linespacing=1.5)
 
 
 def _note(architecture: MacroArchitecture) -> str:

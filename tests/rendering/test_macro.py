@@ -96,7 +96,7 @@ def test_one_link_more_changes_the_picture():
 
 @pytest.mark.parametrize("render", [rendering.table, rendering.picture])
 def test_something_else_is_a_type_error(render):
-    with pytest.raises(TypeError, match="of type str; expected a MacroArchitecture"):
+    with pytest.raises(TypeError, match="of type str; expected one of MacroArchitecture"):
         render("convolution 3x3 10")
 
 
