@@ -18,7 +18,7 @@ def test_the_table_has_every_nodes_halves_and_what_a_cell_gives():
     (architecture,) = architectures(1)
     lines = rendering.table(architecture).splitlines()
     assert lines[0] == f"micro space, key {architecture.key}"
-    for start, cell in ((2, architecture.normal), (9, architecture.reduction)):
+    for start, cell in ((2, architecture.normal), (10, architecture.reduction)):
         assert lines[start].endswith(" cell") and lines[start + 1].split() == ["node", "first", "second", "given"]
         for index, node in enumerate(cell):
             line = lines[start + 2 + index]
