@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 
 from nases_env.env import NASESEnv, check_actions, given_origin, tell
 from nases_env.episode import Episode
+from nases_env.threads import cores
 
 
 class Outcome(NamedTuple):
@@ -203,4 +203,4 @@ class NASESVectorEnv(SearchVectorEnv):
 
 def _useful_workers(num_envs: int, threads: int | None) -> int:
     """A worker a core that a child leaves free; one where a child takes all of them."""
-    return 1 if threads is None else min(num_envs, max(1, (os.cpu_count() or 1) // threads))
+    return 1 if threads is None else min(num_envs, max(1, cores() // threads))

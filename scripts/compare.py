@@ -10,7 +10,6 @@ reward. The same command goes on after it was stopped, and with more agents or s
 from __future__ import annotations
 
 import csv
-import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from tqdm import tqdm
 
 import nases_env  # noqa: F401  (registers the ids)
 from agents.trace import COLUMNS
+from nases_env.threads import cores
 
 BASELINE = "random"
 
@@ -51,7 +51,7 @@ class Options:
     score: Literal["best", "chosen"] = "best"
     """Of a search: its best reward, or the mean validation accuracy of the child with it, with fresh child seeds (on a
     surrogate without noise). Where rewards or decoders differ, only the second one compares."""
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     """Processes, one search each."""
 
     def runs(self) -> dict[str, list[Run]]:

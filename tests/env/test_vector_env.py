@@ -157,7 +157,7 @@ def test_numbers_below_one_are_refused(keywords, words):
 
 
 def test_by_default_there_are_as_many_workers_as_are_of_use(tiny, monkeypatch):
-    monkeypatch.setattr(vector_env.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(vector_env, "cores", lambda: 8)
     for num_envs, threads, workers in ((4, 1, 4), (16, 1, 8), (16, 2, 4), (4, None, 1)):
         made = NASESVectorEnv(num_envs, protocol={**tiny, "threads": threads})
         assert made._env.workers == workers
