@@ -1,15 +1,16 @@
-"""REINFORCE in embedding space: Algorithm 1 with the settings of v1's section 4.2.2."""
+"""REINFORCE in embedding space: Algorithm 1 (v1, section 4.2.2)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 
 from agents.base import Agent, Transition
 from agents.controller import Controller, Policy
-from agents.reward_pool import Baseline, RewardPool
+from agents.reward_pool import Baseline, Batch, RewardPool
 from agents.trace import Trace
 
 
@@ -32,7 +33,7 @@ class ReinforceSettings:
     tournament: int = 5
     """Of them, drawn evenly, the best one."""
     pool: bool = True
-    """Whether updates sample the pool; else they see the last child alone."""
+    """Whether updates sample the pool; else they see what was built last."""
     baseline: Baseline = "pool"
     """What rewards are compared with, see RewardPool."""
     samples: int = 3
@@ -43,9 +44,23 @@ class ReinforceSettings:
     """Whether the controller starts from the simulator's weights."""
 
     def __post_init__(self) -> None:
-        least = {"sigma": 1e-6, "epsilon": 0, "warmup": 0, "updates": 0, "population": 1, "tournament": 1, "samples": 1}
-        if wrong := [f"{name}={getattr(self, name)}" for name in least if getattr(self, name) < least[name]]:
-            raise ValueError(f"{', '.join(wrong)}: too small; the least are {least}")
+        whole = {"warmup": 0, "updates": 0, "population": 1, "tournament": 1, "samples": 1}
+        for name, least in whole.items():
+            value = getattr(self, name)
+            self._check(name, type(value) is int and value >= least, f"a whole number, at least {least}")
+        for name in ("learning_rate", "sigma", "epsilon"):
+            self._check(name, type(getattr(self, name)) in (int, float), "a number")
+        self._check("learning_rate", self.learning_rate >= 0, "at least 0")
+        self._check("sigma", self.sigma > 0, "above 0")
+        self._check("epsilon", 0 <= self.epsilon <= 1, "between 0 and 1")
+        for name, known in (("policy", get_args(Policy)), ("baseline", get_args(Baseline))):
+            self._check(name, getattr(self, name) in known, f"one of {known}")
+        for name in ("pool", "pretrained"):
+            self._check(name, type(getattr(self, name)) is bool, "true or false")
+
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"reinforce's {name} is {getattr(self, name)!r}; expected {expected}")
 
     @classmethod
     def paper(cls) -> ReinforceSettings:
@@ -102,7 +117,9 @@ class Reinforce(Agent):
     def _state(self, last: np.ndarray) -> np.ndarray:
         """The child (m,) that the controller goes on from: the winner of a tournament among the last ones."""
         population, tournament = self.settings.population, self.settings.tournament
-        return last if population == 1 else self.pool.tournament(population, tournament, self.rng)
+        if population == 1 or not len(self.pool):
+            return last
+        return self.pool.tournament(population, tournament, self.rng)
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Add to the pool; after the warm-up, ascend the scores of sampled entries, weighted by their advantages."""
@@ -114,7 +131,7 @@ class Reinforce(Agent):
             return {}
         for _ in range(self.settings.updates * after_warmup):
             # Scored under the present policy, without importance weights, as in the paper.
-            batch = self.pool.sample(self.settings.samples, self.rng) if self.settings.pool else self.pool.last()
+            batch = self._batch(after_warmup)
             scores = self.controller.score(batch.states, batch.embeddings)
             loss = -(torch.from_numpy(batch.advantages).float() * scores).mean()
             self._optimiser.zero_grad()
@@ -126,6 +143,10 @@ class Reinforce(Agent):
             "train/sigma": float(self.controller.log_sigma.detach().exp().mean()),
             "train/pool_size": float(len(self.pool)),
         }
+
+    def _batch(self, new: int) -> Batch:
+        """What an update learns from, after so many new children."""
+        return self.pool.sample(self.settings.samples, self.rng) if self.settings.pool else self.pool.last(new)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The controller's weights."""

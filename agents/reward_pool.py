@@ -65,9 +65,9 @@ class RewardPool:
         """Distinct entries drawn evenly; all of them if the pool has fewer than count."""
         return self._batch(rng.choice(len(self), size=min(count, len(self)), replace=False))
 
-    def last(self) -> Batch:
-        """The last entry alone."""
-        return self._batch([-1])
+    def last(self, count: int = 1) -> Batch:
+        """The last entries."""
+        return self._batch(np.arange(len(self) - count, len(self)))
 
     def tournament(self, population: int, size: int, rng: np.random.Generator) -> np.ndarray:
         """Origin vector (m,) of the best of `size` entries, drawn evenly from the last `population`."""
@@ -75,7 +75,7 @@ class RewardPool:
         drawn = rng.choice(recent, size=min(size, len(recent)), replace=False)
         return self._built[max(drawn, key=lambda entry: self._rewards[entry])]
 
-    def _batch(self, chosen: np.ndarray | list[int]) -> Batch:
+    def _batch(self, chosen: np.ndarray) -> Batch:
         states = np.stack([self._states[i] for i in chosen])
         embeddings = np.stack([self._embeddings[i] for i in chosen])
         return Batch(states, embeddings, self.advantages()[chosen])

@@ -9,7 +9,6 @@ reward. The same command goes on after it was stopped, and with more agents or s
 
 from __future__ import annotations
 
-import csv
 import shlex
 import sys
 from dataclasses import dataclass
@@ -18,16 +17,15 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+import tables
 import tyro
 from comparing import page, statistics
-from comparing.runs import Entry, Run, in_processes, keywords_of, score
+from comparing.runs import BASELINE, Entry, Run, in_processes, score
 from tqdm import tqdm
 
 import nases_env  # noqa: F401  (registers the ids)
 from agents.trace import COLUMNS
 from nases_env.threads import cores
-
-BASELINE = "random"
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,10 @@ class Options:
         """
         if min(self.seeds, self.children, self.workers) < 1 or self.first_seed < 0:
             raise ValueError("--seeds, --children and --workers have to be at least 1, --first-seed at least 0")
-        keywords = keywords_of(self.env_id, self.env_keywords)
         entries = [Entry.parse(name) for name in dict.fromkeys((*self.agents, BASELINE))]
-        for entry in entries:
-            gym.make(self.env_id, **keywords | entry.environment).close()
         seeds = range(self.first_seed, self.first_seed + self.seeds)
         return {
-            entry.name: [Run(entry, self.env_id, keywords, seed, self.children, self.out) for seed in seeds]
+            entry.name: Run.of(entry, self.env_id, self.env_keywords, seeds, self.children, self.out)
             for entry in entries
         }
 
@@ -116,14 +111,14 @@ def write(options: Options, records: dict[str, list[dict[str, Any]]]) -> list[di
     goal = float(np.median(best[BASELINE][:, -1]))
     rows = [summarise(name, made, scores, goal) for name, made in records.items()]
     rows.sort(key=lambda row: -row["iqm"])
-    _write_table(options.out / "summary.csv", rows)
+    tables.write(options.out / "summary.csv", rows)
     children = [
         {"agent": name, "seed": record["run"]["seed"]} | {column: row[column] for column in COLUMNS}
         for name, made in records.items()
         for record in made
         for row in record["children"]
     ]
-    _write_table(options.out / "children.csv", children)
+    tables.write(options.out / "children.csv", children)
     pictures = [options.out / "curves.png", options.out / "probabilities.png"]
     page.draw_curves(pictures[0], {row["agent"]: best[row["agent"]] for row in rows})
     page.draw_probabilities(pictures[1], rows)
@@ -174,13 +169,6 @@ def main(options: Options) -> int:
     print(table(rows))
     print(f"summary: {options.out / 'summary.csv'}; page: {options.out / 'index.html'}")
     return 0
-
-
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

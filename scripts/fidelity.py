@@ -5,15 +5,17 @@ python scripts/fidelity.py --protocol digits --children 30 --factor 10
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import noise_floor
 import numpy as np
+import tables
 import tyro
 from scipy.stats import kendalltau, spearmanr
 
-from nases_env.children.protocol import resolve
+from nases_env.children.protocol import parse_overrides, resolve
 
 RESAMPLES = 2000
 
@@ -31,9 +33,12 @@ class Options(noise_floor.Options):
 
     def longer(self) -> Options:
         """The same with the long training."""
-        overrides = noise_floor.parse_overrides(self.overrides)
-        epochs = resolve({"preset": self.protocol, **overrides}).epochs
-        return self.with_overrides(f"epochs={self.factor * epochs}")
+        overrides = parse_overrides(self.overrides)
+        protocol = resolve({"preset": self.protocol, **overrides})
+        longer = [f"epochs={self.factor * protocol.epochs}"]
+        if protocol.restart_period:
+            longer.append(f"restart_period={self.factor * protocol.restart_period}")
+        return self.with_overrides(*longer)
 
 
 def interval(short: np.ndarray, long: np.ndarray) -> tuple[float, float]:
@@ -44,19 +49,25 @@ def interval(short: np.ndarray, long: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def main(options: Options) -> None:
-    """Run the experiment."""
-    both = [options, options.longer()]
-    tables = noise_floor.evaluate_all(list(both))
-    noise_floor.write(
+def main(options: Options) -> int:
+    """Run the experiment; returns the exit status."""
+    try:
+        if min(options.children, options.seeds, options.factor, options.workers) < 1:
+            raise ValueError("--children, --seeds, --factor and --workers have to be at least 1")
+        both = [options, options.longer()]
+        found = noise_floor.evaluate_all(list(both))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    tables.write(
         options.out,
-        [{"factor": factor} | row for factor, rows in zip((1, options.factor), tables, strict=True) for row in rows],
+        [{"factor": factor} | row for factor, rows in zip((1, options.factor), found, strict=True) for row in rows],
     )
     for name in ("reward", "validation_accuracy"):
         for long_name in ("validation_accuracy", "reward"):
             short, long = (
                 noise_floor.by_child(rows, column, one).mean(axis=1)
-                for rows, column, one in zip(tables, (name, long_name), both, strict=True)
+                for rows, column, one in zip(found, (name, long_name), both, strict=True)
             )
             low, high = interval(short, long)
             print(
@@ -65,7 +76,8 @@ def main(options: Options) -> None:
                 f"Kendall {kendalltau(short, long).statistic:.2f}"
             )
     print(f"table: {options.out}")
+    return 0
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    sys.exit(main(tyro.cli(Options)))

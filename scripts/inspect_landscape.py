@@ -5,7 +5,7 @@ python scripts/inspect_landscape.py --decoders autoencoder autoencoder-uniform p
 
 from __future__ import annotations
 
-import csv
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import tables
 import tyro
 
 import nases_env  # noqa: F401  (registers the ids)
@@ -53,7 +54,7 @@ def linear_r2(actions: np.ndarray, rewards: np.ndarray) -> float:
     design = np.concatenate([np.ones((len(actions), 1)), actions], axis=1)
     weights = np.linalg.lstsq(design[:half], rewards[:half], rcond=None)[0]
     errors = rewards[half:] - design[half:] @ weights
-    return float(1 - errors.var() / rewards[half:].var())
+    return float(1 - (errors**2).mean() / rewards[half:].var())
 
 
 def measure(reward: Callable[[np.ndarray], np.ndarray], decoder: embeddings.Decoder, options: Options) -> dict:
@@ -69,8 +70,20 @@ def measure(reward: Callable[[np.ndarray], np.ndarray], decoder: embeddings.Deco
     return row | {"found again": float(np.corrcoef(near.ravel(), found.ravel())[0, 1])}
 
 
-def main(options: Options) -> None:
-    """Measure and write."""
+def main(options: Options) -> int:
+    """Measure and write; returns the exit status."""
+    try:
+        rows = table(options)
+    except (ValueError, TypeError, OSError, gym.error.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    tables.write(options.out, rows)
+    print(f"table: {options.out}")
+    return 0
+
+
+def table(options: Options) -> list[dict]:
+    """A row for each decoder and calibration."""
     rows = []
     for name in options.decoders:
         for calibration in options.calibrations:
@@ -78,14 +91,10 @@ def main(options: Options) -> None:
             decoder = env.unwrapped.decoder  # type: ignore[attr-defined]
             measured = measure(partial(rewards_of, env), decoder, options)
             rows.append({"decoder": name, "calibration": calibration} | measured)
+            env.close()
             print(f"{name} {calibration}: " + ", ".join(f"{key} {value:.2f}" for key, value in measured.items()))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"table: {options.out}")
+    return rows
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    sys.exit(main(tyro.cli(Options)))

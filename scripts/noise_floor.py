@@ -6,7 +6,6 @@ python scripts/noise_floor.py --dataset imagefolder:PATH --protocol cifar10-mini
 
 from __future__ import annotations
 
-import csv
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import tables
 import tyro
 from tqdm import tqdm
 
@@ -97,15 +97,6 @@ def _counted(future: Future, bar: tqdm) -> dict[str, float | str]:
     return result
 
 
-def write(path: Path, rows: list[dict[str, float | str]]) -> None:
-    """Write the table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def by_child(rows: list[dict[str, float | str]], name: str, options: Options) -> np.ndarray:
     """A column as (children, seeds)."""
     return np.array([row[name] for row in rows], dtype=float).reshape(options.seeds, options.children).T
@@ -114,7 +105,7 @@ def by_child(rows: list[dict[str, float | str]], name: str, options: Options) ->
 def main(options: Options) -> None:
     """Run the experiment."""
     (rows,) = evaluate_all([options])
-    write(options.out, rows)
+    tables.write(options.out, rows)
     for name in ("reward", "validation_accuracy"):
         values = by_child(rows, name, options)
         low, median, high = np.quantile(values, (0.1, 0.5, 0.9))

@@ -8,23 +8,22 @@ Configurations are drawn from the grid, the agent's defaults are the first one. 
 
 from __future__ import annotations
 
-import csv
 import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import gymnasium as gym
 import numpy as np
+import tables
 import tyro
 from comparing import statistics
-from comparing.runs import Entry, Run, in_processes, keywords_of, score
+from comparing.runs import BASELINE, Entry, Run, in_processes, score
 from tqdm import tqdm
 
 import nases_env  # noqa: F401  (registers the ids)
 from nases_env.threads import cores
-
-BASELINE = "random"
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Options:
     """Its keywords, name=value."""
     children: int = 100
     """The budget of a search."""
-    score: str = "best"
-    """Of a search, as in scripts/compare.py: best or chosen."""
+    score: Literal["best", "chosen"] = "best"
+    """Of a search, as in scripts/compare.py."""
     workers: int = cores()
     """Processes, one search each."""
 
@@ -59,6 +58,8 @@ class Options:
             ValueError: If a round is no two numbers, or seeds do not rise while configurations fall.
         """
         parts = [text.split("x") for text in self.rounds]
+        if min(self.children, self.workers) < 1 or self.first_seed < 0:
+            raise ValueError("--children and --workers have to be at least 1, --first-seed at least 0")
         if not parts or not all(len(part) == 2 and all(number.isdigit() for number in part) for part in parts):
             raise ValueError(f"--rounds {' '.join(self.rounds)}: expected configurations x seeds, such as 32x3 8x10")
         sizes = [(int(count), int(seeds)) for count, seeds in parts]
@@ -83,32 +84,31 @@ class Options:
         whole = list(itertools.product(*values))
         drawn = np.random.default_rng(0).permutation(len(whole))[: count - 1]
         settings = [",".join(map("=".join, zip(names, whole[index], strict=True))) for index in drawn]
-        return [Entry.parse(self.agent), *(Entry.parse(f"{self.agent}:{text}") for text in settings)]
+        entries = [Entry.parse(self.agent), *(Entry.parse(f"{self.agent}:{text}") for text in settings)]
+        # The defaults may be a point of the grid as well.
+        return [entry for i, entry in enumerate(entries) if i == 0 or entry.meaning != entries[0].meaning]
 
 
 def tune(options: Options) -> list[dict[str, object]]:
     """All rounds; a row for each round of each configuration, the best first."""
     sizes = options.sizes()
-    keywords = keywords_of(options.env_id, options.env_keywords)
     kept = options.entries(sizes[0][0])
+    seeds = range(options.first_seed, options.first_seed + sizes[-1][1])
+    runs = {
+        entry.name: Run.of(entry, options.env_id, options.env_keywords, seeds, options.children, options.out)
+        for entry in (*kept, Entry.parse(BASELINE))
+    }
     rows: list[dict[str, object]] = []
-    for entry in kept:
-        gym.make(options.env_id, **keywords | entry.environment).close()
-    for number, (count, seeds) in enumerate(sizes):
+    for number, (count, searches) in enumerate(sizes):
         kept = kept[:count]
-        runs = {entry.name: _runs(options, entry, keywords, seeds) for entry in (*kept, Entry.parse(BASELINE))}
-        missing = [run for of_entry in runs.values() for run in of_entry if run.recorded() is None]
+        due = {name: runs[name][:searches] for name in (*(entry.name for entry in kept), BASELINE)}
+        missing = [run for of_entry in due.values() for run in of_entry if run.recorded() is None]
         for _ in tqdm(in_processes(missing, options.workers), total=len(missing), desc=f"round {number + 1}"):
             pass
-        scores = {name: np.array([score(run.make(), options.score) for run in made]) for name, made in runs.items()}
+        scores = {name: np.array([score(run.make(), options.score) for run in made]) for name, made in due.items()}
         kept.sort(key=lambda entry: -scores[entry.name].mean())
         rows = [_row(entry, number + 1, scores) for entry in kept] + rows
     return rows
-
-
-def _runs(options: Options, entry: Entry, keywords: dict[str, object], seeds: int) -> list[Run]:
-    numbers = range(options.first_seed, options.first_seed + seeds)
-    return [Run(entry, options.env_id, keywords, seed, options.children, options.out) for seed in numbers]
 
 
 def _row(entry: Entry, number: int, scores: dict[str, np.ndarray]) -> dict[str, object]:
@@ -130,10 +130,7 @@ def main(options: Options) -> int:
     """Tune, write `tuning.csv`; returns the exit status."""
     try:
         rows = tune(options)
-        with (options.out / "tuning.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        tables.write(options.out / "tuning.csv", rows)
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {options.out}")
         return 130

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 
-class Child(nn.Module):
+class Child(nn.Module, ABC):
     """A network that is made from an architecture. Its weights are not drawn yet, see `build.materialise`."""
+
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Modules that the trained network has no use for: not counted, not saved with it."""
 
     @abstractmethod
     def flops(self, image_size: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -16,10 +15,10 @@ from nases_env.children import padding
 from nases_env.children.base import Child
 from nases_env.children.macro import MacroChild
 from nases_env.children.micro import MicroChild
+from nases_env.children.padding import AnyModule
 from nases_env.children.protocol import Protocol, resolve
 from nases_env.search_spaces import Architecture, MacroArchitecture, MicroArchitecture
 
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
 CHILDREN: dict[type[Architecture], type[MacroChild | MicroChild]] = {
     MacroArchitecture: MacroChild,
     MicroArchitecture: MicroChild,
@@ -60,7 +59,7 @@ def load(folder: str | Path, device: str = "cpu") -> nn.Module:
     """
     network = json.loads((Path(folder) / "network.json").read_text())
     architecture = search_spaces.from_json(json.dumps(network["architecture"]))
-    protocol = dataclasses.replace(resolve(network["protocol"]), channel_multiple=1)
+    protocol = dataclasses.replace(resolve(network["protocol"]), channel_multiple=1, auxiliary_weight=0.0)
     model = skeleton(architecture, protocol, network["channels"], network["classes"])
     try:
         padding.load_state_dict(model, load_file(Path(folder) / "model.safetensors"))

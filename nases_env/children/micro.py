@@ -28,6 +28,9 @@ AUXILIARY_FILTERS = (128, 768)
 class MicroChild(Child):
     """Three stages of normal cells with reduction cells between them; every reduction doubles the filters.
 
+    A cell reads no input that its nodes do not read. What halves without weights (identities in a reduction cell, and
+    the output of the cell before a reduction for the cell after it) is an average pool; the papers do not say.
+
     Its weights are not drawn yet, see `build.materialise`.
 
     Args:
@@ -39,6 +42,8 @@ class MicroChild(Child):
             time.
         device: Where its weights are.
     """
+
+    training_only = ("auxiliary",)
 
     def __init__(
         self,
@@ -53,13 +58,14 @@ class MicroChild(Child):
         self.checkpointing = checkpointing
         self.drop_path, self.auxiliary_weight = protocol.drop_path, protocol.auxiliary_weight
         images = Channels.padded(channels, 1)
-        stem = _width(protocol, STEM_FACTOR * protocol.cell_filters)
+        filters = protocol.filters(protocol.cell_filters)
+        stem = Channels.padded(STEM_FACTOR * filters, protocol.channel_multiple)
         self.stem = nn.Sequential(*conv_bn(images, stem, 3, bias=False, device=device))
         self.cells = nn.ModuleList()
         self.auxiliary: nn.Module | None = None
         before_last, last, halved = stem, stem, False
         for stage in range(STAGES):
-            width = _width(protocol, protocol.cell_filters * 2**stage)
+            width = Channels.padded(filters * 2**stage, protocol.channel_multiple)
             reductions = [True] if stage else []
             for reduces in [*reductions, *[False] * protocol.stage_cells]:
                 nodes = architecture.reduction if reduces else architecture.normal
@@ -68,7 +74,7 @@ class MicroChild(Child):
                 before_last, last, halved = last, cell.outputs, reduces
         self._auxiliary_cell = len(self.cells) - protocol.stage_cells - 1
         if self.auxiliary_weight:
-            self.auxiliary = AuxiliaryHead(self._cells[self._auxiliary_cell].outputs, protocol, classes, device)
+            self.auxiliary = AuxiliaryHead(self._cells[self._auxiliary_cell].outputs, classes, device)
         self.classifier = mark(Linear(last.stored, classes, device=device), None, last)
 
     @property
@@ -140,9 +146,15 @@ class Cell(nn.Module):
         self.reduces, self.halved = reduces, halved
         self._given = micro.outputs(nodes)
         self.outputs = Channels(width.pieces * len(self._given))
-        self.inputs = nn.ModuleList(
-            nn.Sequential(*([_Halve()] if halves else []), nn.ReLU(), *conv_bn(read, width, 1, False, device))
-            for read, halves in ((before_last, halved), (last, False))
+        given = ((before_last, halved), (last, False))
+        self.inputs = nn.ModuleDict(
+            {
+                str(index): nn.Sequential(
+                    *([_Halve()] if halves else []), nn.ReLU(), *conv_bn(read, width, 1, False, device)
+                )
+                for index, (read, halves) in enumerate(given)
+                if index in self.sources
+            }
         )
         self.edges = nn.ModuleList(
             _operation(edge.operation, width, reduces and edge.input < CELL_INPUTS, device)
@@ -157,9 +169,8 @@ class Cell(nn.Module):
 
     def multiply_adds(self, before: int, side: int) -> int:
         """Of its convolutions, for the two cells before with so many pixels a side."""
-        first = -(-before // 2) if self.halved else before
-        sides = (first, side), self.inputs
-        inputs = sum(pixels**2 * weights(module) for pixels, module in zip(*sides, strict=True))
+        sides = {"0": -(-before // 2) if self.halved else before, "1": side}
+        inputs = sum(sides[name] ** 2 * weights(module) for name, module in self.inputs.items())
         return inputs + self.side(side) ** 2 * weights(self.edges)
 
     def draw_paths(
@@ -173,12 +184,13 @@ class Cell(nn.Module):
 
     def forward(self, before_last: torch.Tensor, last: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
         """What the cell gives (N, channels, H, W)."""
-        states = [read(x) for read, x in zip(self.inputs, (before_last, last), strict=True)]
-        for first in range(0, len(self.edges), 2):
-            states.append(self._edge(first, states, kept) + self._edge(first + 1, states, kept))
+        states = {int(name): read((before_last, last)[int(name)]) for name, read in self.inputs.items()}
+        for node in range(len(self.edges) // 2):
+            first, second = (self._edge(index, states, kept) for index in (2 * node, 2 * node + 1))
+            states[CELL_INPUTS + node] = first + second
         return torch.cat([states[CELL_INPUTS + node] for node in self._given], dim=1)
 
-    def _edge(self, index: int, states: list[torch.Tensor], kept: torch.Tensor | None) -> torch.Tensor:
+    def _edge(self, index: int, states: dict[int, torch.Tensor], kept: torch.Tensor | None) -> torch.Tensor:
         x = self.edges[index](states[self.sources[index]])
         return x if kept is None or not self._droppable[index] else x * kept[index].to(x.dtype)
 
@@ -186,9 +198,9 @@ class Cell(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A second classifier behind the last reduction, for training alone (Szegedy et al. 2015)."""
 
-    def __init__(self, read: Channels, protocol: Protocol, classes: int, device: str):
+    def __init__(self, read: Channels, classes: int, device: str):
         super().__init__()
-        narrow, wide = (_width(protocol, filters) for filters in AUXILIARY_FILTERS)
+        narrow, wide = (Channels.padded(filters, 1) for filters in AUXILIARY_FILTERS)
         self.features = nn.Sequential(
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(2),
@@ -210,10 +222,6 @@ class _Halve(nn.AvgPool2d):
 
     def __init__(self) -> None:
         super().__init__(2, ceil_mode=True, count_include_pad=False)
-
-
-def _width(protocol: Protocol, filters: int) -> Channels:
-    return Channels.padded(protocol.filters(filters), protocol.channel_multiple)
 
 
 def _plainly(cell: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:

@@ -97,16 +97,16 @@ def fill(module: nn.Module, name: str, values: torch.Tensor) -> None:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Trainable parameters, padding left out."""
+    """Trainable parameters of the trained network, padding left out."""
     return sum(
         torch.Size(real_shape(module, name)).numel()
-        for module in model.modules()
+        for _, module in _trained(model)
         for name, _ in module.named_parameters(recurse=False)
     )
 
 
 def state_dict(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A model's `state_dict` without padding."""
+    """A model's `state_dict` without padding, and without what only its training needs."""
     return {f"{prefix}{name}": real(module, name).detach() for prefix, module, name in _tensors(model)}
 
 
@@ -133,6 +133,12 @@ def _channels(module: nn.Module) -> tuple[Channels | None, ...]:
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    for path, module in model.named_modules():
+    for path, module in _trained(model):
         own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         yield from ((f"{path}." if path else "", module, name) for name, _ in own)
+
+
+def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Modules, each with its path, but those that only a child's training needs."""
+    left_out = getattr(model, "training_only", ())
+    return ((path, module) for path, module in model.named_modules() if path.partition(".")[0] not in left_out)

@@ -132,6 +132,15 @@ class Protocol:
                 f"{self.learning_rate}; expected 0 < final_learning_rate <= learning_rate"
             )
 
+    def result_fields(self) -> dict[str, Any]:
+        """What decides a child's result: equal fields on equal data give equal accuracies."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in NO_RESULT and not (name in LATER and value == defaults[name])
+        }
+
     def data_only(self) -> Protocol:
         """What decides which images are trained and measured on; everything else as it is by default."""
         names = ("image_size", "train_images", "validation_images", "split_seed", "stratified")
@@ -170,6 +179,9 @@ def _words() -> dict[str, tuple[str, ...]]:
 
 NO_RESULT = ("name", "final", "max_seconds", "hang_seconds", "crash_retries", "checkpoint_retry")
 """Fields that change no result, only what it is called and whether a child gets one on this machine."""
+
+LATER = ("restart_period", "stage_cells", "cell_filters", "drop_path", "auxiliary_weight")
+"""Fields that did not exist once. Where they have their defaults, a result is what it was before they did."""
 
 DATASETS = ("cifar10", "digits")
 FOLDER = "imagefolder:"
@@ -231,6 +243,8 @@ PRESETS: dict[str, Protocol] = {
 }
 
 
+NO_CARRYING = (*NO_RESULT, "restart_period")
+"""A search's time limit is none for a final training, nor do its cosines end where a final training does."""
 FINAL = tuple(protocol.name for protocol in PRESETS.values() if not protocol.final)
 
 
@@ -252,7 +266,7 @@ def final_protocol(search: Protocol, preset: str | None, overrides: Mapping[str,
     carried = {
         field.name: getattr(search, field.name)
         for field in dataclasses.fields(Protocol)
-        if field.name not in NO_RESULT  # a search's time limit is none for a final training
+        if field.name not in NO_CARRYING
         and getattr(search, field.name) != getattr(own, field.name) == getattr(final, field.name)
     }
     protocol = resolve({"preset": name, **carried, **overrides})

@@ -39,7 +39,7 @@ def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_
         * `outside`: share of raw numbers outside [0, 30], before table and clip.
         * `NAME LABEL`: share of each bin that has a label, of all numbers of that name (uniform: its width / 30).
         * `distinct`: share of architectures that no earlier action gave.
-        * `links on`: mean number of links in an architecture.
+        * `links on`: mean number of links in an architecture, where the space has links.
         * `hamming`: mean number of many-valued decisions (filters left out) in which two actions differ.
         * `NAME flips STEP`: mean number of decisions that a step in one number of the action changes.
     """
@@ -52,7 +52,8 @@ def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_
     found |= _shares(space, origins)
     found["distinct"] = len(np.unique(rows, axis=0)) / samples
     decisions = _compared(space, rows)
-    found["links on"] = float(space.decisions(rows)["links"].sum(axis=1).mean())
+    if "links" in decisions:
+        found["links on"] = float(decisions["links"].sum(axis=1).mean())
     found["hamming"] = sum(
         float((values != np.roll(values, 1, axis=0)).sum(axis=1).mean())
         for name, values in decisions.items()

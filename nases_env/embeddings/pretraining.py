@@ -226,13 +226,15 @@ class Pretraining:
 
     def _update(self, step: int) -> torch.Tensor:
         """One step of Adam; returns the batch's squared error, scaled."""
+        finetunes = step >= self.settings.steps
+        self._decoder.requires_grad_(not (finetunes and self.settings.finetune == "inverse"))
         mean, deviation = self._origin_scale
         origins = (self._vectors.draw(self.settings.batch_size_at(step)) - mean) / deviation
         mean, deviation = self._code_scale
         codes = (self._encoder(origins) - mean) / deviation
         reconstruction = torch.nn.functional.mse_loss(self._decoder(codes), origins)
         loss = reconstruction
-        if step >= self.settings.steps:
+        if finetunes:
             loss = loss + self._finetune_penalty(codes)
         self._optimiser.zero_grad()
         loss.backward()
@@ -243,7 +245,6 @@ class Pretraining:
         """What a fine-tune's step adds to the squared error; codes (N, k) are the batch's, standardised."""
         if self.settings.finetune == "uniform":
             return distribution_penalty(codes, self._decoder, self._generator)
-        self._decoder.requires_grad_(False)
         uniform = standard_uniform(tuple(codes.shape), self._generator)
         (low, high), (mean, deviation) = (LOW, HIGH), self._origin_scale
         decoded = self._decoder(uniform).clamp((low - mean) / deviation, (high - mean) / deviation)

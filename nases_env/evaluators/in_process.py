@@ -18,7 +18,7 @@ from nases_env.children import build, datasets
 from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads, release_memory
 from nases_env.children.padding import count_parameters
-from nases_env.children.protocol import NO_RESULT, Protocol
+from nases_env.children.protocol import Protocol
 from nases_env.children.training import (
     Diverged,
     TimeLimitExceeded,
@@ -66,7 +66,7 @@ class InProcessEvaluator:
     @cached_property
     def fingerprint(self) -> str:
         """Of data and protocol: 16 hexadecimal digits."""
-        fields = {name: value for name, value in dataclasses.asdict(self.protocol).items() if name not in NO_RESULT}
+        fields = self.protocol.result_fields()
         return hashlib.sha256(f"{json.dumps(fields, sort_keys=True)} {self.data.digest}".encode()).hexdigest()[:16]
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:

@@ -115,7 +115,7 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
-        """What `str` and `key` of the architectures of rows (K, m) are; no architecture is built."""
+        """What `str` and `key` of the architectures of rows (K, m) of `discretise` are."""
 
     @abstractmethod
     def origin_of(self, architecture: Architecture) -> np.ndarray:

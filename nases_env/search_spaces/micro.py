@@ -27,6 +27,8 @@ _EDGE_CODES = (CELL_INPUTS + NODES - 1) * len(OPERATIONS)
 _NODE_CODES = _EDGE_CODES**2
 _PLACES = np.array(list(itertools.permutations(range(NODES))))
 """New places (120, NODES) of the nodes."""
+_AT_ONCE = 1000
+"""Rows whose numberings are in memory together."""
 
 
 class Edge(NamedTuple):
@@ -125,7 +127,10 @@ class MicroSpace(SearchSpace):
 
     def architecture(self, row: np.ndarray) -> MicroArchitecture:
         """The architecture of one row of `discretise`, (40,)."""
-        nodes = _canonical(row[None]).reshape(len(CELLS), NODES, 2, 2).tolist()
+        return self._built(_canonical(row[None])[0])
+
+    def _built(self, row: np.ndarray) -> MicroArchitecture:
+        nodes = row.reshape(len(CELLS), NODES, 2, 2).tolist()
         return MicroArchitecture(
             *(tuple(tuple(Edge(i, OPERATIONS[o]) for i, o in node) for node in cell) for cell in nodes)  # type: ignore[arg-type]
         )
@@ -138,7 +143,7 @@ class MicroSpace(SearchSpace):
 
     def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
         """What `str` and `key` of the architectures of rows (K, 40) are."""
-        architectures = [self.architecture(row) for row in rows]
+        architectures = [self._built(row) for row in rows]
         return [str(each) for each in architectures], [key(each.to_json()) for each in architectures]
 
     def from_json(self, text: str) -> MicroArchitecture:
@@ -158,6 +163,11 @@ def _bins(field: str, node: int) -> tuple[tuple[float, ...], tuple[str, ...]]:
 
 def _canonical(rows: np.ndarray) -> np.ndarray:
     """The first, in alphabetical order, of all rows that mean the same networks as rows (K, 40)."""
+    pieces = np.array_split(rows, max(1, -(-len(rows) // _AT_ONCE)))
+    return np.concatenate([_first_numbering(piece) for piece in pieces])
+
+
+def _first_numbering(rows: np.ndarray) -> np.ndarray:
     cells = rows.reshape(-1, 1, NODES, 2, 2)
     count, numberings = len(cells), len(_PLACES)
     # Where every input lies once the nodes have other places, for each numbering: (120, 7).
@@ -188,5 +198,7 @@ def _row(*cells) -> np.ndarray:
             for source, operation in (first, second):
                 if type(source) is not int or not 0 <= source < CELL_INPUTS + index:
                     raise ValueError(f"node {index + 1} reads input {source!r} of 0 to {CELL_INPUTS + index - 1}")
+                if operation not in OPERATIONS:
+                    raise ValueError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
                 numbers += [source, OPERATIONS.index(operation)]
     return _canonical(np.array([numbers], dtype=np.int64))[0]

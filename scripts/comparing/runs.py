@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,6 +25,8 @@ from nases_env.search_spaces import Architecture
 
 ENVIRONMENT = ("decoder", "calibration", "reward", "surrogate", "rules")
 """Settings of an entry that are the environment's."""
+BASELINE = "random"
+"""What every comparison has, and is compared with."""
 FRESH_SEEDS = (1_000_001, 1_000_002, 1_000_003)
 """Seeds that the chosen child is evaluated with once more."""
 
@@ -57,6 +61,17 @@ class Entry:
         """Its name as a folder's."""
         return "".join(letter if letter.isalnum() or letter in "-_.=" else "_" for letter in self.name)
 
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What its name stands for: the agent's settings, defaults included, and what it changes of the environment."""
+        settings = self.make_settings()
+        agent_class = agents.find(self.agent)
+        if agent_class.settings_class is dict:  # a library's keywords over ours
+            resolved = getattr(agent_class, "settings", {}) | (settings or {})
+        else:
+            resolved = dataclasses.asdict(settings or agent_class.settings_class())
+        return {"agent": self.agent, "settings": resolved, "keywords": self.environment}
+
     def make_settings(self) -> Any:
         """An instance of the agent's settings; None for its defaults."""
         return agents.make_settings(self.agent, self.settings)
@@ -70,6 +85,7 @@ class Run:
         entry: Who searches.
         env_id: The environment.
         keywords: Of the environment.
+        decoder: Hash of what its decoder makes of a few actions: names and defaults may come to mean another one.
         seed: Of agent and environment.
         children: The budget.
         out: Folder of the comparison.
@@ -78,9 +94,27 @@ class Run:
     entry: Entry
     env_id: str
     keywords: dict[str, Any]
+    decoder: str
     seed: int
     children: int
     out: Path
+
+    @classmethod
+    def of(
+        cls, entry: Entry, env_id: str, given: Sequence[str], seeds: Iterable[int], children: int, out: Path
+    ) -> list[Run]:
+        """An entry's searches in an environment with keywords `name=value`; a surrogate has noise unless told not to.
+
+        Raises:
+            ValueError, TypeError, gym.error.Error: If there is no such environment or keyword.
+        """
+        noise = {"noise": True} if "Surrogate" in str(gym.spec(env_id).entry_point) else {}
+        keywords = noise | parse_overrides(given)
+        with gym.make(env_id, **keywords | entry.environment) as env:
+            decoder = env.get_wrapper_attr("decoder")
+        actions = np.random.default_rng(0).uniform(size=(8, decoder.action_size)).astype(np.float32)
+        fingerprint = hashlib.sha256(decoder.decode(actions).tobytes()).hexdigest()[:16]
+        return [cls(entry, env_id, keywords, fingerprint, seed, children, out) for seed in seeds]
 
     @property
     def file(self) -> Path:
@@ -90,11 +124,10 @@ class Run:
     @property
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same."""
-        keywords = self.keywords | self.entry.environment
-        return {
-            "agent": self.entry.name,
+        return self.entry.meaning | {
             "env_id": self.env_id,
-            "keywords": keywords,
+            "keywords": self.keywords | self.entry.environment,
+            "decoder": self.decoder,
             "seed": self.seed,
             "children": self.children,
         }
@@ -153,12 +186,6 @@ class Run:
             accuracies.append(env.step(action)[4]["validation_accuracy"])
         env.close()
         return accuracies
-
-
-def keywords_of(env_id: str, given: Sequence[str]) -> dict[str, Any]:
-    """Keywords of the environment, from `name=value`; a surrogate has noise unless it is told otherwise."""
-    noise = {"noise": True} if "Surrogate" in str(gym.spec(env_id).entry_point) else {}
-    return noise | parse_overrides(given)
 
 
 def score(record: dict[str, Any], kind: str) -> float:

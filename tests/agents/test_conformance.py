@@ -12,6 +12,8 @@ from agents.trace import Trace
 
 LEARNERS = [name for name in agents.NAMES if not name.startswith("random")]
 SETTINGS = {
+    "reinforce": {"warmup": 5},
+    "sac": {"learning_starts": 5},
     "predictor": {"warmup": 10, "members": 2, "candidates": 60},
     "gradient-ascent": {"warmup": 10},
     "evolution": {"population": 10},
@@ -22,12 +24,10 @@ ENOUGH = {"ppo": 1500, "a2c": 1500, "gp": 40}
 """Children that each needs to find what is easy to find; 120 where nothing is said."""
 
 
-def _search(env, name, seed, children=CHILDREN, **settings):
-    agent_class = agents.find(name)
+def _search(env, name, seed, children=CHILDREN, **given):
     trace = Trace(env, children)
-    settings = SETTINGS.get(name, {}) | settings
-    agent = agent_class(trace, seed, agent_class.settings_class(**settings) if settings else None)
-    agent.run(trace, children)
+    agent = agents.find(name)(trace, seed, agents.make_settings(name, SETTINGS.get(name, {})))
+    agent.run(trace, children, **given)
     return trace
 
 
@@ -87,9 +87,7 @@ def test_a_batch_is_chosen_together(name, closed):
     env = closed(name)
     asked = []
     env.prefetch = asked.append
-    trace = Trace(env, CHILDREN)
-    agent = agents.find(name)(trace, 0)
-    agent.run(trace, CHILDREN, batch=3)
+    trace = _search(env, name, 0, batch=3)
     assert trace.steps == CHILDREN
     assert [len(actions) for actions in asked] == [3] * 5
 
@@ -98,8 +96,7 @@ def test_a_batch_is_chosen_together(name, closed):
 def test_a_known_network_is_the_first_child(name, closed):
     env = closed(name)
     known = env.space.architecture(env.space.discretise(env.space.sample(np.random.default_rng(5), 1))[0])
-    trace = Trace(env, 4)
-    agents.find(name)(trace, 0).run(trace, 4, start=known)
+    trace = _search(env, name, 0, 4, start=known)
     assert [row["source"] for row in trace.rows][0] == "start"
     if agents.find(name).env_kwargs:  # the identity decoder keeps it whole
         assert trace.rows[0]["architecture_key"] == known.key

@@ -5,7 +5,10 @@ import torch
 from agents.recorder import Recorder
 from agents.reinforce import Reinforce, ReinforceSettings
 
-PAPER = {"warmup": 10, "epsilon": 0.1, "updates": 1, "learning_rate": 1e-3, "sigma": 1.0}
+PAPER = {
+    **{"warmup": 10, "epsilon": 0.1, "population": 1, "tournament": 1, "updates": 1},
+    **{"learning_rate": 1e-3, "sigma": 1.0},
+}
 """The paper's numbers, with a learning rate and a deviation that can be seen."""
 
 
@@ -88,6 +91,17 @@ def test_after_the_warm_up_it_goes_on_from_the_best_of_a_few_recent_children(clo
         np.testing.assert_array_equal(states[child], built[best])
 
 
+@pytest.mark.parametrize(("settings", "batch"), [({"warmup": 0}, 1), ({"population": 10}, 12)])
+def test_before_anything_is_known_it_goes_on_from_where_it_is(closed_form, tmp_path, settings, batch):
+    env = closed_form()
+    env.prefetch = lambda _: None
+    recorder = Recorder(env, tmp_path, 12, progress=False)
+    agent = Reinforce(recorder, 0, ReinforceSettings(**(PAPER | settings)))
+    agent.run(recorder, 12, batch=batch)
+    recorder.close()
+    assert recorder.steps == 12
+
+
 def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_path):
     recorder = Recorder(closed_form(), tmp_path, 15, progress=False)
     agent = Reinforce(recorder, 0, ReinforceSettings(**PAPER, pool=False))
@@ -98,7 +112,13 @@ def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_p
     np.testing.assert_array_equal(np.concatenate(scored), np.stack(agent.pool._embeddings)[10:])
 
 
-@pytest.mark.parametrize("settings", [{"population": 0}, {"tournament": 0}, {"samples": 0}, {"warmup": -1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"population": 0}, {"tournament": 2.5}, {"samples": 0}, {"warmup": -1}, {"updates": "three"}, {"sigma": 0},
+        {"epsilon": 2}, {"learning_rate": -1.0}, {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1},
+    ],
+)  # fmt: skip
 def test_settings_that_cannot_be_are_told(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         ReinforceSettings(**settings)

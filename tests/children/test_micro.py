@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nases_env.children import build
+from nases_env.children import build, padding
+from nases_env.children.datasets import Tensors
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import resolve
+from nases_env.children.training import Trainer
 from nases_env.search_spaces import MicroArchitecture, MicroSpace
 
 IDENTITY = [[[1, "identity"], [0, "identity"]]] * 5
@@ -77,7 +79,7 @@ def test_stages_have_so_many_cells_and_reductions_double_the_filters():
 
 def test_width_and_added_filters_hold_for_every_cell():
     found = skeleton(architecture(), width=0.5, added_filters=4)
-    assert [cell.outputs.real // 5 for cell in found.cells] == [4, 6, 6, 10, 10]
+    assert [cell.outputs.real // 5 for cell in found.cells] == [4, 8, 8, 16, 16]
 
 
 @pytest.mark.parametrize("size", [32, 8, 7, 1])
@@ -115,7 +117,7 @@ def test_checkpointing_gives_the_same_gradients_and_statistics():
         found = build.skeleton(random_architectures(1)[0], protocol(drop_path=0.5), 3, 10, checkpointing)
         model = build.materialise(found, torch.Generator().manual_seed(0), "cpu").train()
         model.loss(images, labels, 1.0, torch.Generator().manual_seed(0))[0].backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
         statistics.append(torch.cat([b.flatten() for name, b in model.named_buffers() if "running" in name]))
     torch.testing.assert_close(*gradients)
     torch.testing.assert_close(*statistics)
@@ -166,6 +168,43 @@ def test_the_auxiliary_head_is_trained_and_is_not_asked():
     # AuxiliaryHead reads 80 channels of 2 × 2 pixels: 1×1 to 128, 2×2 to 768, a classifier.
     head = (80 * 128 + 256) + (4 * 128 * 768 + 2 * 768) + 768 * 10 + 10
     assert count_parameters(model.auxiliary) == head
+
+
+def test_the_auxiliary_head_is_no_part_of_the_trained_network():
+    with_head, plain = child(architecture(), auxiliary_weight=0.4), child(architecture())
+    assert count_parameters(with_head) == count_parameters(plain)
+    saved = padding.state_dict(with_head)
+    assert saved.keys() == padding.state_dict(plain).keys()
+    padding.load_state_dict(plain, saved)
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(plain.eval()(images), with_head.eval()(images))
+
+
+def test_inputs_that_no_node_reads_are_not_built():
+    last_only = [[[1, "identity"], [1, "identity"]]] * 5
+    model = child(architecture(last_only, last_only)).train()
+    cells = [(12, 4), (20, 8), (40, 8), (40, 16), (80, 16)]
+    expected = STEM + sum(read(inputs, filters) for inputs, filters in cells) + 80 * 10 + 10
+    assert count_parameters(model) == expected
+    model.loss(torch.randn(4, 3, 8, 8), torch.arange(4), 0.0, torch.Generator())[0].backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_stopped_training_goes_on_to_the_bit():
+    fields = {"epochs": 3, "restart_period": 1, "drop_path": 0.3, "auxiliary_weight": 0.4, "cutout": 2, "batch_size": 8}
+    images = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    data = Tensors(images, torch.arange(32) % 10)
+
+    def trainer():
+        return Trainer(child(random_architectures(1)[0], **fields), data, protocol(**fields), 0)
+
+    whole, first, second = trainer(), trainer(), trainer()
+    losses = [whole.train_epoch() for _ in range(3)]
+    assert first.train_epoch() == losses[0]
+    second.load_state(first.state())
+    assert [second.train_epoch() for _ in range(2)] == losses[1:]
+    states = whole.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_the_same_seed_gives_the_same_child():

@@ -428,3 +428,10 @@ def test_a_child_learns_on_the_gpu_as_on_the_cpu():
     ]
     assert min(accuracies) > 0.5
     assert abs(accuracies[0] - accuracies[1]) < 0.1
+
+
+def test_fields_that_a_protocol_did_not_always_have_leave_old_fingerprints_as_they_were():
+    # Of journals and tables that were written before these fields existed.
+    assert InProcessEvaluator("digits", "nowhere", resolve("digits"), "cpu").fingerprint == "836d3d45806a57ea"
+    changed = resolve({"preset": "digits", "restart_period": 1})
+    assert InProcessEvaluator("digits", "nowhere", changed, "cpu").fingerprint != "836d3d45806a57ea"

@@ -17,6 +17,11 @@ def test_every_child_is_trained_twice_and_correlated(run, tmp_path):
     assert done.stdout.count("Spearman") == 4
 
 
+def test_a_child_cannot_be_trained_less_than_once(run, tmp_path):
+    done = run("fidelity.py", "--factor", 0, "--out", tmp_path / "fidelity.csv")
+    assert done.returncode == 2 and "--factor" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_the_interval_of_equal_orders_is_one_and_of_chance_holds_nothing(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import fidelity

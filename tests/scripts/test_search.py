@@ -20,6 +20,7 @@ def _children(folder, without=("seconds",)):
 def _arguments(folder, agent="reinforce", children=14):
     return [
         *("--run-dir", folder, "--agent", agent, "--children", children, "--seed", 3, "--device", "cpu"),
+        *("--reinforce.warmup", 10),
         *("--overrides", *TINY),
     ]
 

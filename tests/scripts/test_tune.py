@@ -26,9 +26,7 @@ def test_defaults_and_the_whole_grid_are_tried_and_the_best_go_on(tuned):
     first, second = ([row for row in rows if row["round"] == number] for number in "12")
     grid = {f"evolution:population={size},mutations={count}" for size in (5, 8) for count in (1, 3)}
     assert {row["agent"] for row in first} == {"evolution", *grid}
-    assert [row["agent"] for row in second] == sorted(
-        (row["agent"] for row in first[:2]), key=[row["agent"] for row in second].index
-    )
+    assert {row["agent"] for row in second} == {row["agent"] for row in first[:2]}
     assert ({row["seeds"] for row in first}, {row["seeds"] for row in second}) == ({"1"}, {"3"})
 
 
