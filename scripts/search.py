@@ -57,7 +57,7 @@ class Options:
     """Who searches: reinforce, random, random-origin, evolution, lstm, q-learning, predictor, gradient-ascent, tpe,
     cmaes, gp, ppo, a2c, sac or td3."""
     agent_settings: tuple[str, ...] = ()
-    """Settings of agents other than reinforce: --agent-settings population=10 sample=3."""
+    """Settings of agents other than reinforce: --agent-settings population=20 sample=3."""
     children: int = 30
     """Networks to build: the budget."""
     seed: int = 0
@@ -77,7 +77,7 @@ class Options:
     data_dir: str | None = None
     """Folder of CIFAR-10."""
     protocol: str | None = None
-    """How children are trained: v1-search, digits or cifar10-mini."""
+    """How children are trained: a preset, for example v1-search, digits or cifar10-mini."""
     overrides: tuple[str, ...] = ()
     """Protocol fields to change: --overrides epochs=2 width=0.25."""
     space: str | None = None
