@@ -40,7 +40,7 @@ def skeleton(
     Raises:
         TypeError: If no child is known for this kind of architecture.
     """
-    kind = CHILDREN.get(type(architecture))
+    kind = next((child for known, child in CHILDREN.items() if isinstance(architecture, known)), None)
     if kind is None:
         raise TypeError(f"no network is known for {type(architecture).__name__}")
     return kind(architecture, protocol, channels, classes, checkpointing, device)  # type: ignore[arg-type]

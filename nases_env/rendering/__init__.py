@@ -33,7 +33,7 @@ def picture(architecture: Architecture) -> np.ndarray:
 
 
 def _room(architecture: Architecture) -> ModuleType:
-    room = ROOMS.get(type(architecture))
+    room = next((room for known, room in ROOMS.items() if isinstance(architecture, known)), None)
     if room is None:
         raise TypeError(
             f"cannot render {architecture!r} of type {type(architecture).__name__}; expected one of "
