@@ -37,6 +37,10 @@ class Named(Architecture):
 
     name: str
 
+    @classmethod
+    def _from_fields(cls, fields):
+        return cls(**fields)
+
     def to_json(self):
         return json.dumps({"name": self.name})
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -38,9 +40,34 @@ class Architecture(ABC):
     `str` is a line to read.
     """
 
+    space: ClassVar[str]
+    """Name of the space that it is one of."""
+
     @abstractmethod
     def to_json(self) -> str:
         """Canonical JSON: equal architectures have equal texts."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The architecture of `to_json`.
+
+        Raises:
+            ValueError: If the text is not an architecture of this kind.
+        """
+        try:
+            fields = json.loads(text)
+            if fields["space"] != cls.space:
+                raise ValueError(f"its space is {fields['space']!r}")
+            return cls._from_fields(fields)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(
+                f"not a {cls.space} architecture: {text!r}; expected the JSON of {cls.__name__}.to_json ({error})"
+            ) from error
+
+    @classmethod
+    @abstractmethod
+    def _from_fields(cls, fields: dict[str, Any]) -> Self:
+        """The architecture of the fields of its JSON, KeyError or the like where they are none's."""
 
     @cached_property
     def key(self) -> str:
@@ -48,9 +75,9 @@ class Architecture(ABC):
         return key(self.to_json())
 
 
-def key(json: str) -> str:
+def key(text: str) -> str:
     """The key of the architecture with this canonical JSON."""
-    return hashlib.sha256(json.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class SearchSpace(ABC):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import compress
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -76,6 +76,8 @@ class MacroLayer(NamedTuple):
 class MacroArchitecture(Architecture):
     """15 layers and the links between them. Make one with `MacroSpace.architecture`, which keeps it canonical."""
 
+    space: ClassVar[str] = "macro"
+
     rules: str
     layers: tuple[MacroLayer, ...]
     links: tuple[tuple[int, int], ...]
@@ -98,22 +100,9 @@ class MacroArchitecture(Architecture):
         return _json(self.rules, map(_fragment, self.layers), map(_fragment, self.links))
 
     @classmethod
-    def from_json(cls, text: str) -> MacroArchitecture:
-        """The architecture of `to_json`.
-
-        Raises:
-            ValueError: If the text is not a macro architecture.
-        """
-        try:
-            fields = json.loads(text)
-            if fields["space"] != MacroSpace.name:
-                raise ValueError(f"its space is {fields['space']!r}")
-            space = MacroSpace(fields["rules"])
-            return space.architecture(_row(space.rules, fields["layers"], fields["links"]))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ValueError(
-                f"not a macro architecture: {text!r}; expected the JSON of MacroArchitecture.to_json ({error})"
-            ) from error
+    def _from_fields(cls, fields: dict[str, Any]) -> Self:
+        space = MacroSpace(fields["rules"])
+        return space.architecture(_row(space.rules, fields["layers"], fields["links"]))  # type: ignore[return-value]
 
     def __str__(self) -> str:
         return _text(map(str, self.layers), self.links)
@@ -129,7 +118,7 @@ class MacroSpace(SearchSpace):
         rules: `paper` or `published`.
     """
 
-    name = "macro"
+    name = MacroArchitecture.space
 
     def __init__(self, rules: str = "paper"):
         if rules not in RULES:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace, key
+from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace
 
 NODES = 5
 OPERATIONS = ("identity", "separable_3x3", "separable_5x5", "average_pool_3x3", "max_pool_3x3")
@@ -61,34 +60,19 @@ def outputs(cell: Cell) -> tuple[int, ...]:
 class MicroArchitecture(Architecture):
     """Two cells. Make one with `MicroSpace.architecture`, which keeps it canonical."""
 
+    space: ClassVar[str] = "micro"
+
     normal: Cell
     reduction: Cell
 
     def to_json(self) -> str:
         """Canonical JSON with the keys space, normal and reduction: 5 nodes of two (input, operation)."""
-        return self._json
-
-    @cached_property
-    def _json(self) -> str:
-        cells = {"space": MicroSpace.name, "normal": self.normal, "reduction": self.reduction}
+        cells = {"space": self.space, "normal": self.normal, "reduction": self.reduction}
         return json.dumps(cells, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> MicroArchitecture:
-        """The architecture of `to_json`.
-
-        Raises:
-            ValueError: If the text is not a micro architecture.
-        """
-        try:
-            fields = json.loads(text)
-            if fields["space"] != MicroSpace.name:
-                raise ValueError(f"its space is {fields['space']!r}")
-            return MicroSpace().architecture(_row(*(fields[name] for name in CELLS)))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ValueError(
-                f"not a micro architecture: {text!r}; expected the JSON of MicroArchitecture.to_json ({error})"
-            ) from error
+    def _from_fields(cls, fields: dict[str, Any]) -> Self:
+        return MicroSpace().architecture(_row(*(fields[name] for name in CELLS)))  # type: ignore[return-value]
 
     def __str__(self) -> str:
         cells = ((name, getattr(self, name)) for name in CELLS)
@@ -102,7 +86,7 @@ class MicroSpace(SearchSpace):
     mean the same cells (a node's two halves exchanged, nodes numbered otherwise) it is the first in alphabetical order.
     """
 
-    name = "micro"
+    name = MicroArchitecture.space
 
     def __init__(self) -> None:
         self.dimensions = tuple(
@@ -144,7 +128,7 @@ class MicroSpace(SearchSpace):
     def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
         """What `str` and `key` of the architectures of rows (K, 40) are."""
         architectures = [self._built(row) for row in rows]
-        return [str(each) for each in architectures], [key(each.to_json()) for each in architectures]
+        return [str(each) for each in architectures], [each.key for each in architectures]
 
     def from_json(self, text: str) -> MicroArchitecture:
         """The architecture of `MicroArchitecture.to_json`."""
