@@ -15,10 +15,14 @@ from nases_env.embeddings import Decoder, mlp
 
 Policy = Literal["logit_normal", "bernoulli", "deterministic"]
 EPSILON = 1e-6
+LARGEST_LOGIT = 4.0
+"""Of an embedding, in a natural step: beyond it the sigmoid hardly changes."""
+RANDOM_DEVIATION = {"logit_normal": 1.8, "bernoulli": 0.5, "deterministic": 0.5}
+"""Of what a natural step is measured in, for random children: logits cut off, or bits."""
 
 
 class Controller(nn.Module):
-    """Any simulator with one of three policies on its logits.
+    """Any simulator with one of three policies on its logits, which an offset (n,) is added to.
 
     * `logit_normal`: z ~ N(logits, σ²), embedding = sigmoid(z); σ is learned.
     * `bernoulli`: every number of the embedding is 0 or 1, with probability sigmoid(logits) of a 1.
@@ -40,6 +44,8 @@ class Controller(nn.Module):
         self._decoder = decoder
         simulator = decoder.simulator() if pretrained else None
         self.simulator = simulator or _fresh_simulator(decoder, rng)
+        self.offset: torch.Tensor
+        self.register_buffer("offset", torch.zeros(decoder.action_size))
         self.log_sigma = nn.Parameter(torch.full((decoder.action_size,), float(np.log(sigma))))
 
     def sample(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -71,8 +77,37 @@ class Controller(nn.Module):
         z = torch.logit(target.clamp(EPSILON, 1 - EPSILON))
         return torch.distributions.Normal(logits, self.log_sigma.exp()).log_prob(z).sum(dim=1)
 
+    def natural_step(self, embeddings: np.ndarray, advantages: np.ndarray, length: float, ridge: float) -> None:
+        """Put the offset one natural-gradient step away from the simulator's logits.
+
+        The gradient is the ridge regression of advantages (N,) on embeddings (N, n) before the sigmoid, the compatible
+        features of one and the same state (episodic natural actor-critic, Peters and Schaal 2008). It holds for
+        embeddings that other policies drew, random ones too.
+
+        Args:
+            embeddings: As they were drawn.
+            advantages: What they brought.
+            length: Of the step: logits per advantage and deviation of a random embedding.
+            ridge: Penalty, in random embeddings.
+        """
+        features = self._features(embeddings)
+        features -= features.mean(axis=0)
+        covariance = features.T @ features + ridge * np.eye(features.shape[1])
+        gradient = np.linalg.solve(covariance, features.T @ (advantages - advantages.mean()))
+        self.offset.copy_(torch.from_numpy(length * gradient))
+
+    def _features(self, embeddings: np.ndarray) -> np.ndarray:
+        """What the policy's score is linear in, float64 (N, n); random embeddings have mean 0 and deviation 1."""
+        embeddings = embeddings.astype(np.float64)
+        if self.policy == "logit_normal":
+            clipped = np.clip(embeddings, EPSILON, 1 - EPSILON)
+            centred = np.clip(np.log(clipped / (1 - clipped)), -LARGEST_LOGIT, LARGEST_LOGIT)
+        else:
+            centred = embeddings - 0.5
+        return centred / RANDOM_DEVIATION[self.policy]
+
     def _logits(self, states: np.ndarray) -> torch.Tensor:
-        return self.simulator(torch.from_numpy(self._decoder.origin_to_raw(states)))
+        return self.simulator(torch.from_numpy(self._decoder.origin_to_raw(states))) + self.offset
 
 
 def _fresh_simulator(decoder: Decoder, rng: np.random.Generator) -> nn.Module:

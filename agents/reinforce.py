@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
 from agents.base import Agent, Transition
 from agents.controller import Controller, Policy
-from agents.reward_pool import Baseline, Batch, RewardPool
+from agents.reward_pool import Baseline, RewardPool
 from agents.trace import Trace
+
+Update = Literal["natural", "adam"]
+State = Literal["first", "last"]
 
 
 @dataclass(frozen=True)
@@ -20,41 +23,48 @@ class ReinforceSettings:
 
     policy: Policy = "logit_normal"
     """Distribution over embeddings, see Controller. The paper: Bernoulli; its released code: deterministic."""
+    sigma: float = 0.7
+    """Standard deviation of logit_normal, before the sigmoid; adam learns it."""
+    warmup: int = 15
+    """Random children in the beginning, without updates."""
+    epsilon: float = 0.0
+    """Chance of a random child afterwards."""
+    state: State = "first"
+    """What the controller sees: the first network of the search, or the last child, as in the paper."""
+    update: Update = "natural"
+    """After each child: one natural-gradient step from the simulator's weights, estimated from the whole pool (see
+    Controller.natural_step); or steps of Adam on a few entries, as in the paper."""
+    step: float = 120.0
+    """Length of the natural step."""
+    ridge: float = 10.0
+    """Penalty of the natural step."""
     learning_rate: float = 1e-4
     """Adam's. The paper's stage-1 value, 1e-5, hardly moves it within 100 children."""
-    sigma: float = 0.4
-    """First standard deviation of logit_normal, before the sigmoid."""
-    warmup: int = 20
-    """Random children in the beginning, without updates."""
-    epsilon: float = 0.05
-    """Chance of a random child afterwards."""
-    population: int = 10
-    """The controller goes on from one of so many last children; 1: from the last one, as in the paper."""
-    tournament: int = 5
-    """Of them, drawn evenly, the best one."""
     pool: bool = True
-    """Whether updates sample the pool; else they see what was built last."""
+    """Whether Adam's entries are drawn from the pool; else they are what was built last."""
+    samples: int = 3
+    """Pool entries per step of Adam."""
+    updates: int = 1
+    """Steps of Adam after each child; 0: nothing is learned."""
     baseline: Baseline = "pool"
     """What rewards are compared with, see RewardPool."""
-    samples: int = 3
-    """Pool entries per update."""
-    updates: int = 3
-    """Adam steps after each child."""
     pretrained: bool = True
     """Whether the controller starts from the simulator's weights."""
 
     def __post_init__(self) -> None:
-        whole = {"warmup": 0, "updates": 0, "population": 1, "tournament": 1, "samples": 1}
-        for name, least in whole.items():
+        for name, least in {"warmup": 0, "updates": 0, "samples": 1}.items():
             value = getattr(self, name)
             self._check(name, type(value) is int and value >= least, f"a whole number, at least {least}")
-        for name in ("learning_rate", "sigma", "epsilon"):
+        for name in ("sigma", "epsilon", "step", "ridge", "learning_rate"):
             self._check(name, type(getattr(self, name)) in (int, float), "a number")
-        self._check("learning_rate", self.learning_rate >= 0, "at least 0")
-        self._check("sigma", self.sigma > 0, "above 0")
+        for name in ("step", "learning_rate"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("sigma", "ridge"):
+            self._check(name, getattr(self, name) > 0, "above 0")
         self._check("epsilon", 0 <= self.epsilon <= 1, "between 0 and 1")
-        for name, known in (("policy", get_args(Policy)), ("baseline", get_args(Baseline))):
-            self._check(name, getattr(self, name) in known, f"one of {known}")
+        choices = {"policy": Policy, "baseline": Baseline, "state": State, "update": Update}
+        for name, known in choices.items():
+            self._check(name, getattr(self, name) in get_args(known), f"one of {get_args(known)}")
         for name in ("pool", "pretrained"):
             self._check(name, type(getattr(self, name)) is bool, "true or false")
 
@@ -66,7 +76,7 @@ class ReinforceSettings:
     def paper(cls) -> ReinforceSettings:
         """The paper's letter (section 4.2.2)."""
         return cls(
-            policy="bernoulli", learning_rate=1e-5, warmup=10, epsilon=0.1, population=1, tournament=1, updates=1
+            policy="bernoulli", state="last", update="adam", learning_rate=1e-5, warmup=10, epsilon=0.1, updates=1
         )
 
 
@@ -85,6 +95,8 @@ class Reinforce(Agent):
         )
         self.pool = RewardPool(self.settings.baseline)
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
+        self._first: np.ndarray | None = None
+        """The network (m,) that the search started with."""
         self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
         """Of the last actions, as they were drawn: a table and a clip are not undone exactly."""
         self._states = np.empty((0, self._decoder.origin_size), dtype=np.float32)
@@ -93,60 +105,60 @@ class Reinforce(Agent):
     def start_from(self, observations: np.ndarray) -> np.ndarray:
         """The encodings of known origin vectors; `bernoulli` learns from them as from soft bits."""
         actions = super().start_from(observations)
+        self._first = observations[0]
         self._states, self._embeddings = observations, self._decoder.action_to_code(actions)
         return actions
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
+        if self._first is None:
+            self._first = observations[0]
+        first = np.repeat(self._first[None], len(observations), axis=0)
+        seen = observations if self.settings.state == "last" else first
         # One after the other: a batch cut by the budget draws what the whole one would.
-        drawn = [self._draw(observation, len(self.pool) + i) for i, observation in enumerate(observations)]
-        self.sources = [source for source, _, _ in drawn]
-        self._states = np.stack([state for _, state, _ in drawn])
-        self._embeddings = np.concatenate([embedding for _, _, embedding in drawn])
+        drawn = [self._draw(state, len(self.pool) + i) for i, state in enumerate(seen)]
+        self.sources = [source for source, _ in drawn]
+        self._states = seen
+        self._embeddings = np.concatenate([embedding for _, embedding in drawn])
         return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
 
-    def _draw(self, observation: np.ndarray, child: int) -> tuple[str, np.ndarray, np.ndarray]:
-        """Source, state (m,) and embedding (1, n) of one child."""
+    def _draw(self, state: np.ndarray, child: int) -> tuple[str, np.ndarray]:
+        """Source and embedding (1, n) of one child."""
         if child < self.settings.warmup:
-            return "warmup", observation, self.controller.random(1, self.rng)
-        state = self._state(observation)
+            return "warmup", self.controller.random(1, self.rng)
         if self.rng.random() < self.settings.epsilon:
-            return "epsilon", state, self.controller.random(1, self.rng)
-        return "controller", state, self.controller.sample(state[None], self.rng)
-
-    def _state(self, last: np.ndarray) -> np.ndarray:
-        """The child (m,) that the controller goes on from: the winner of a tournament among the last ones."""
-        population, tournament = self.settings.population, self.settings.tournament
-        if population == 1 or not len(self.pool):
-            return last
-        return self.pool.tournament(population, tournament, self.rng)
+            return "epsilon", self.controller.random(1, self.rng)
+        return "controller", self.controller.sample(state[None], self.rng)
 
     def learn(self, transition: Transition) -> dict[str, float]:
-        """Add to the pool; after the warm-up, ascend the scores of sampled entries, weighted by their advantages."""
-        built, rewards = transition.next_observations, transition.rewards
-        for entry in zip(self._states, self._embeddings, built, rewards, strict=True):
+        """Add to the pool; after the warm-up, update the controller so that what was better becomes more likely."""
+        for entry in zip(self._states, self._embeddings, transition.rewards, strict=True):
             self.pool.add(*entry)
         after_warmup = min(len(transition.rewards), len(self.pool) - self.settings.warmup)
-        if after_warmup <= 0 or not self.settings.updates:
+        if after_warmup <= 0:
             return {}
-        for _ in range(self.settings.updates * after_warmup):
+        numbers = self._natural() if self.settings.update == "natural" else self._adam(after_warmup)
+        return numbers | {"train/pool_size": float(len(self.pool))}
+
+    def _natural(self) -> dict[str, float]:
+        """One step from where the controller started."""
+        pool = self.pool.all()
+        self.controller.natural_step(pool.embeddings, pool.advantages, self.settings.step, self.settings.ridge)
+        return {"train/offset": float(self.controller.offset.abs().mean())}
+
+    def _adam(self, new: int) -> dict[str, float]:
+        """Ascend the scores of a few entries, weighted by their advantages; after so many new children."""
+        numbers = {}
+        for _ in range(self.settings.updates * new):
             # Scored under the present policy, without importance weights, as in the paper.
-            batch = self._batch(after_warmup)
+            batch = self.pool.sample(self.settings.samples, self.rng) if self.settings.pool else self.pool.last(new)
             scores = self.controller.score(batch.states, batch.embeddings)
             loss = -(torch.from_numpy(batch.advantages).float() * scores).mean()
             self._optimiser.zero_grad()
             loss.backward()
             self._optimiser.step()
-        return {
-            "train/loss": float(loss.detach()),
-            "train/log_probability": float(scores.detach().mean()),
-            "train/sigma": float(self.controller.log_sigma.detach().exp().mean()),
-            "train/pool_size": float(len(self.pool)),
-        }
-
-    def _batch(self, new: int) -> Batch:
-        """What an update learns from, after so many new children."""
-        return self.pool.sample(self.settings.samples, self.rng) if self.settings.pool else self.pool.last(new)
+            numbers = {"train/loss": float(loss.detach()), "train/log_probability": float(scores.detach().mean())}
+        return numbers | {"train/sigma": float(self.controller.log_sigma.detach().exp().mean())}
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The controller's weights."""

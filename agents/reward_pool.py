@@ -23,7 +23,7 @@ class Batch(NamedTuple):
 
 
 class RewardPool:
-    """Every (state, embedding, child built, reward).
+    """Every (state, embedding, reward).
 
     An entry's advantage is how much better it was than the baseline:
 
@@ -38,17 +38,15 @@ class RewardPool:
         self.baseline = baseline
         self._states: list[np.ndarray] = []
         self._embeddings: list[np.ndarray] = []
-        self._built: list[np.ndarray] = []
         self._rewards: list[float] = []
 
     def __len__(self) -> int:
         return len(self._rewards)
 
-    def add(self, state: np.ndarray, embedding: np.ndarray, built: np.ndarray, reward: float) -> None:
-        """Keep one child's state (m,), embedding (n,), origin vector (m,) and raw reward."""
+    def add(self, state: np.ndarray, embedding: np.ndarray, reward: float) -> None:
+        """Keep one child's state (m,), embedding (n,) and raw reward."""
         self._states.append(state)
         self._embeddings.append(embedding)
-        self._built.append(built)
         self._rewards.append(float(reward))
 
     def advantages(self) -> np.ndarray:
@@ -69,11 +67,9 @@ class RewardPool:
         """The last entries."""
         return self._batch(np.arange(len(self) - count, len(self)))
 
-    def tournament(self, population: int, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Origin vector (m,) of the best of `size` entries, drawn evenly from the last `population`."""
-        recent = np.arange(max(0, len(self) - population), len(self))
-        drawn = rng.choice(recent, size=min(size, len(recent)), replace=False)
-        return self._built[max(drawn, key=lambda entry: self._rewards[entry])]
+    def all(self) -> Batch:
+        """Every entry."""
+        return self._batch(np.arange(len(self)))
 
     def _batch(self, chosen: np.ndarray) -> Batch:
         states = np.stack([self._states[i] for i in chosen])

@@ -74,6 +74,48 @@ def test_a_decoder_without_a_simulator_gets_a_fresh_one_of_its_size(decoder):
     assert units == [1000, 500, 100, made.action_size]
 
 
+@pytest.mark.parametrize("policy", ["logit_normal", "bernoulli", "deterministic"])
+def test_a_natural_step_finds_the_direction_that_pays(policy):
+    controller, _ = _controller(policy)
+    rng = np.random.default_rng(0)
+    embeddings = controller.random(2000, rng)
+    z = np.log(embeddings / (1 - embeddings)) if policy == "logit_normal" else embeddings
+    controller.natural_step(embeddings, z[:, 0] - z[:, 1] + 0.1 * rng.standard_normal(2000), 10.0, 1.0)
+    offset = controller.offset.numpy()
+    deviation = 1.8 if policy == "logit_normal" else 0.5
+    np.testing.assert_allclose(offset[:2], [10 * deviation, -10 * deviation], rtol=0.1)
+    assert np.abs(offset[2:]).max() < 0.2
+
+
+def test_a_natural_step_takes_embeddings_that_another_policy_drew():
+    controller, _ = _controller()
+    z = np.random.default_rng(0).normal(1.0, 0.3, (500, 20))  # what pays is the same, wherever it was tried
+    controller.natural_step(1 / (1 + np.exp(-z)), z[:, 0], 10.0, 1e-3)
+    np.testing.assert_allclose(controller.offset.numpy(), [18.0] + [0.0] * 19, atol=0.1)
+
+
+def test_equal_rewards_move_nothing():
+    controller, _ = _controller()
+    controller.natural_step(controller.random(10, np.random.default_rng(0)), np.zeros(10), 70.0, 3.0)
+    assert not controller.offset.any()
+
+
+def test_embeddings_on_the_border_are_stepped_from():
+    controller, _ = _controller()
+    controller.natural_step(np.eye(20, dtype=np.float32), np.linspace(-1, 1, 20), 70.0, 3.0)
+    assert torch.isfinite(controller.offset).all()
+
+
+def test_the_offset_moves_what_is_drawn():
+    controller, _ = _controller("deterministic")
+    state, rng = SPACE.sample(np.random.default_rng(1), 1), np.random.default_rng(0)
+    before = controller.sample(state, rng)
+    controller.offset[0] = 1.0
+    after = controller.sample(state, rng)
+    assert after[0, 0] > before[0, 0]
+    np.testing.assert_array_equal(after[0, 1:], before[0, 1:])
+
+
 def test_training_the_controller_leaves_the_decoder_alone():
     controller, decoder = _controller()
     state = SPACE.sample(np.random.default_rng(1), 1)

@@ -7,7 +7,7 @@ from agents.reward_pool import RewardPool
 def _pool(rewards, baseline="pool"):
     pool = RewardPool(baseline)
     for i, reward in enumerate(rewards):
-        pool.add(np.full(60, i), np.full(20, i), np.full(60, 100 + i), reward)
+        pool.add(np.full(60, i), np.full(20, i), reward)
     return pool
 
 
@@ -20,7 +20,7 @@ def test_rewards_are_normalised_over_the_whole_pool():
 def test_normalised_rewards_change_when_the_pool_grows():
     pool = _pool([1.0, 2.0])
     before = pool.advantages()[0]
-    pool.add(np.zeros(60), np.zeros(20), np.zeros(60), 100.0)
+    pool.add(np.zeros(60), np.zeros(20), 100.0)
     assert pool.advantages()[0] != before
 
 
@@ -68,12 +68,7 @@ def test_an_unknown_baseline_is_told():
         RewardPool("median")
 
 
-def test_a_tournament_of_all_has_the_best_of_the_last_entries():
-    pool = _pool([9.0, 1.0, 3.0, 2.0])
-    assert pool.tournament(3, 3, np.random.default_rng(0))[0] == 102
-    assert pool.tournament(10, 10, np.random.default_rng(0))[0] == 100
-
-
-def test_a_tournament_of_one_has_any_of_the_last_entries():
-    pool, rng = _pool([9.0, 1.0, 3.0, 2.0]), np.random.default_rng(0)
-    assert {int(pool.tournament(3, 1, rng)[0]) for _ in range(50)} == {101, 102, 103}
+def test_all_entries_come_in_the_order_in_which_they_were_added():
+    batch = _pool([3.0, 1.0, 2.0]).all()
+    np.testing.assert_array_equal(batch.embeddings[:, 0], [0, 1, 2])
+    np.testing.assert_array_equal(batch.advantages.argsort(), [1, 2, 0])
