@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nases_env.embeddings import Decoder, mlp
+from nases_env.embeddings import Decoder, fresh_simulator
 
 Policy = Literal["logit_normal", "bernoulli", "deterministic"]
 EPSILON = 1e-6
@@ -29,7 +29,7 @@ class Controller(nn.Module):
     * `deterministic`: the embedding is sigmoid(logits), and its own cross-entropy target.
 
     Args:
-        decoder: Gives the simulator and the tables. One without a simulator gets a fresh one of the same layers.
+        decoder: Gives the simulator and the tables. One without a simulator gets a fresh one.
         policy: See above.
         sigma: First σ of `logit_normal`.
         pretrained: Whether to start from the simulator's weights.
@@ -43,7 +43,7 @@ class Controller(nn.Module):
         self.policy = policy
         self._decoder = decoder
         simulator = decoder.simulator() if pretrained else None
-        self.simulator = simulator or _fresh_simulator(decoder, rng)
+        self.simulator = simulator or fresh_simulator(decoder, rng)
         self.offset: torch.Tensor
         self.register_buffer("offset", torch.zeros(decoder.action_size))
         self.log_sigma = nn.Parameter(torch.full((decoder.action_size,), float(np.log(sigma))))
@@ -108,9 +108,3 @@ class Controller(nn.Module):
 
     def _logits(self, states: np.ndarray) -> torch.Tensor:
         return self.simulator(torch.from_numpy(self._decoder.origin_to_raw(states))) + self.offset
-
-
-def _fresh_simulator(decoder: Decoder, rng: np.random.Generator) -> nn.Module:
-    layers = mlp.fresh_layers(mlp.simulator_shape(decoder.origin_size, decoder.action_size), rng)
-    *hidden, last = mlp.scale_input(layers, mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION)
-    return mlp.to_module([*hidden, last._replace(activation="linear")])

@@ -19,4 +19,13 @@ _register = partial(
 _register("NASES-v0", nondeterministic=True)
 _register("NASES-CIFAR10-v0", nondeterministic=True, kwargs={"dataset": "cifar10", "protocol": "v1-search"})
 _register("NASES-Digits-v0", kwargs={"dataset": "digits", "protocol": "digits"})
+_register(
+    "NASES-CIFAR10-Micro-v0",
+    nondeterministic=True,
+    kwargs={"dataset": "cifar10", "protocol": "v3-search", "space": "micro", "reward": "validation"},
+)
+_register(
+    "NASES-Digits-Micro-v0",
+    kwargs={"dataset": "digits", "protocol": "digits-micro", "space": "micro", "reward": "validation"},
+)
 _register_surrogate("NASES-Digits-Surrogate-v0", kwargs={"surrogate": "digits"})

@@ -34,6 +34,8 @@ class Options:
 
     decoders: tuple[str, ...] = ("autoencoder",)
     """autoencoder, autoencoder-uniform, autoencoder-paper, pca, random, identity or weights files."""
+    space: str = "macro"
+    """Search space: macro or micro."""
     calibration: str = "none"
     """output, none or both."""
     rules: str = "paper"
@@ -117,9 +119,13 @@ def draw_picture(table: Table, space: SearchSpace, reference: dict[str, float], 
     figure.suptitle(title, fontsize="x-large")
     draws = {draw: table[draw] for draw in DRAWS}
     beside = draws | {SPACE: reference}
-    draw_shares(panels[0, 0], "kernel_type", "Which operations layers get", beside)
-    draw_shares(panels[0, 1], "filter_size", "Which filter sizes layers get", beside)
-    draw_bars(panels[0, 2], "Links between the layers of a network", "links on", "{:.1f}", beside)
+    labelled = dict.fromkeys(dimension.name for dimension in space.dimensions if dimension.labels)
+    for axes, name in zip(panels[0], labelled, strict=False):
+        draw_shares(axes, name, f"How often each {name.replace('_', ' ')} is chosen", beside)
+    if "links on" in reference:
+        draw_bars(panels[0, 2], "Links between the layers of a network", "links on", "{:.1f}", beside)
+    else:
+        draw_bars(panels[0, 2], "Decisions in which two networks differ", "hamming", "{:.1f}", beside)
     outside = "Share of decoded numbers outside [0, 30],\nbefore calibration and clipping"
     draw_bars(panels[1, 0], outside, "outside", "{:.1%}", draws)
     decisions = space.decisions(space.discretise(np.zeros((1, space.origin_size))))
@@ -140,7 +146,7 @@ def _title(name: str, options: Options, uniform: dict[str, float]) -> str:
 def main(options: Options) -> int:
     """Measure, print, write; returns the exit status."""
     try:
-        space = search_spaces.make(rules=options.rules)
+        space = search_spaces.make(options.space, options.rules)
         decoders = {name: embeddings.make(name, space, options.calibration) for name in options.decoders}
         reference = coverage(embeddings.make("identity", space), space, "uniform", options.samples, options.seed)
         tables = {name: measure(decoder, space, options) for name, decoder in decoders.items()}

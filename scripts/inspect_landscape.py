@@ -27,7 +27,7 @@ BATCH = 256
 class Options:
     """Draws uniform actions, and their neighbours; prints and writes a row a decoder and calibration."""
 
-    decoders: tuple[str, ...] = embeddings.SHIPPED
+    decoders: tuple[str, ...] = embeddings.SHIPPED["macro"]
     """Names or weights files, see scripts/search.py."""
     calibrations: tuple[str, ...] = ("none", "output", "both")
     """Of each decoder."""

@@ -26,7 +26,7 @@ from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from nases_env.children.training import resolve_device
-from nases_env.embeddings import mlp, pretraining, table1
+from nases_env.embeddings import autoencoder, pretraining, table1
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
 from nases_env.embeddings.pretraining_job import PretrainingJob, other_settings
 from nases_env.processes import end_with_parent
@@ -44,8 +44,6 @@ class Options:
     settings: Annotated[PretrainingSettings, tyro.conf.arg(name="")]
     recipe: Literal["ours", "paper"] = "ours"
     """Settings that the options start from."""
-    kind: Literal["mlp"] = "mlp"
-    """The network: v1's multilayer perceptron."""
     minutes: float | None = None
     """Choose the steps so that training takes about so long on this machine."""
     device: str = "auto"
@@ -104,7 +102,7 @@ def train_model(options: Options) -> None:
     with tqdm(unit="step") as bar:
         card = job.run(bar)
     print(f"test loss {card['test_loss']} on {pretraining.TEST_VECTORS:,} vectors never trained on", end="")
-    if paper := table1.PAPER.get(card["embedding_size"]):
+    if card["origin_size"] == table1.ORIGIN_SIZE and (paper := table1.PAPER.get(card["embedding_size"])):
         print(f" (v1's Table 1: {paper.test})", end="")
     print(f", {card['steps']} steps, {card['minutes']} minutes")
     print(f"weights: {job.out}, card: {job.out.with_suffix('.json')}")
@@ -177,7 +175,7 @@ def run_row(position: int, job: PretrainingJob) -> None:
 
 def write_table(folder: Path) -> Path:
     """Every model in the folder as a row of table1.csv."""
-    cards = [mlp.read_card(path) for path in folder.glob("k*-seed*.safetensors")]
+    cards = [autoencoder.read_card(path) for path in folder.glob("k*-seed*.safetensors")]
     rows = sorted((table1.row(card) for card in cards), key=lambda row: (row["embedding_size"], row["seed"]))
     path = folder / "table1.csv"
     partial = path.with_suffix(".partial")

@@ -224,6 +224,10 @@ _MINI = Protocol(
     width_multiple=8,
     threads=1,
 )
+_MICRO: dict[str, Any] = {"stage_cells": 1, "cell_filters": 8, "width": 1.0, "width_multiple": 1}
+"""v3's cells in small."""
+_DIGITS_MICRO = dataclasses.replace(_DIGITS, name="digits-micro", final="digits-micro-final", **_MICRO)
+_MINI_MICRO = dataclasses.replace(_MINI, name="cifar10-mini-micro", final="cifar10-mini-micro-final", **_MICRO)
 _V1 = Protocol(final="v1-final", precision="bfloat16")
 _V3 = dataclasses.replace(_V1, name="v3-search", final="v3-final", epochs=70, restart_period=10)
 _FINAL: dict[str, Any] = {"final": "", "train_images": None, "validation_images": 0}
@@ -239,6 +243,10 @@ PRESETS: dict[str, Protocol] = {
         dataclasses.replace(_DIGITS, name="digits-final", epochs=30, width=0.25, **_FINAL),
         _MINI,
         dataclasses.replace(_MINI, name="cifar10-mini-final", epochs=10, **_FINAL),
+        _DIGITS_MICRO,
+        dataclasses.replace(_DIGITS_MICRO, name="digits-micro-final", epochs=30, cell_filters=16, **_FINAL),
+        _MINI_MICRO,
+        dataclasses.replace(_MINI_MICRO, name="cifar10-mini-micro-final", epochs=10, **_FINAL),
     )
 }
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from nases_env.embeddings import calibration as calibrations
+from nases_env.embeddings.autoencoder import Autoencoder, fresh_simulator
 from nases_env.embeddings.base import Decoder
 from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder, principal_components, random_projection
-from nases_env.embeddings.mlp import MLPAutoencoder
 from nases_env.search_spaces.base import SearchSpace
 
-__all__ = ["EMBEDDING_SIZE", "SHIPPED", "Decoder", "IdentityDecoder", "LinearDecoder", "MLPAutoencoder", "make"]
+__all__ = [
+    "EMBEDDING_SIZE",
+    "SHIPPED",
+    "Autoencoder",
+    "Decoder",
+    "IdentityDecoder",
+    "LinearDecoder",
+    "fresh_simulator",
+    "make",
+]
 
 EMBEDDING_SIZE = 20
 """Numbers in an action, chosen by the compression of Table 1 (v1, section 4.1.3)."""
-SHIPPED = ("autoencoder", "autoencoder-uniform", "autoencoder-paper")
-"""Pretrained decoders: trained by squared error, with an encoder fine-tuned as its inverse; both fine-tuned so that
-uniform actions reach the whole space; at the paper's test loss."""
+SHIPPED = {"macro": ("autoencoder", "autoencoder-uniform", "autoencoder-paper"), "micro": ("autoencoder",)}
+"""Pretrained decoders of each space, v1's MLP and v3's LSTM: trained by squared error, with an encoder fine-tuned as
+its inverse; both halves fine-tuned so that uniform actions reach the whole space; at the paper's test loss."""
 LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -39,16 +48,17 @@ def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder
         return IdentityDecoder(space.origin_size)
     if decoder in LINEAR:
         return LinearDecoder(space.origin_size, EMBEDDING_SIZE, LINEAR[decoder], checked)
-    if decoder in SHIPPED:
+    shipped = SHIPPED[space.name]
+    if decoder in shipped:
         path = PRETRAINED / f"{space.name}-{decoder}.safetensors"
     elif decoder.endswith(".safetensors"):
         path = Path(decoder)
     else:
         raise ValueError(
-            f"there is no decoder {decoder!r}; choose one of {(*SHIPPED, *LINEAR, 'identity')} "
+            f"there is no decoder {decoder!r}; choose one of {(*shipped, *LINEAR, 'identity')} "
             "or the path of a .safetensors file"
         )
-    autoencoder = MLPAutoencoder(path, checked)
+    autoencoder = Autoencoder(path, checked)
     if autoencoder.origin_size != space.origin_size:
         raise ValueError(
             f"{path} decodes {autoencoder.origin_size} numbers; the {space.name} space has {space.origin_size}"

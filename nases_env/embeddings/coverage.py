@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -97,12 +98,15 @@ def _compared(space: SearchSpace, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _shares(space: SearchSpace, origins: np.ndarray) -> dict[str, float]:
-    shares: dict[str, float] = {}
-    for name, dimension in {dimension.name: dimension for dimension in space.dimensions if dimension.labels}.items():
-        columns = [i for i, other in enumerate(space.dimensions) if other.name == name]
-        bins = np.searchsorted(dimension.edges[1:-1], origins[:, columns], side="left")
-        shares |= {f"{name} {label}": float((bins == i).mean()) for i, label in enumerate(dimension.labels)}
-    return shares
+    """Numbers of one name may have bins of their own each: a share is of all of them."""
+    counts: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
+    for dimension, column in zip(space.dimensions, origins.T, strict=True):
+        bins = np.searchsorted(dimension.edges[1:-1], column, side="left")
+        for i, label in enumerate(dimension.labels):
+            counts[f"{dimension.name} {label}"] += int((bins == i).sum())
+        totals[dimension.name] += len(column)
+    return {name: count / totals[name.partition(" ")[0]] for name, count in counts.items()}
 
 
 def _stepped(actions: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:

@@ -18,10 +18,12 @@ import numpy as np
 import torch
 
 from nases_env import search_spaces
-from nases_env.embeddings import mlp
+from nases_env.embeddings import autoencoder
+from nases_env.embeddings.autoencoder import Autoencoder, Kind
 from nases_env.embeddings.calibration import Calibration
 from nases_env.embeddings.coverage import coverage
 from nases_env.embeddings.distribution_matching import distribution_penalty, standard_uniform
+from nases_env.embeddings.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, UNIT_DEVIATION, Half
 from nases_env.search_spaces.base import HIGH, LOW
 
 Finetune = Literal["inverse", "uniform"]
@@ -42,6 +44,8 @@ class PretrainingSettings:
 
     space: str = "macro"
     """Search space whose origin vectors are learned."""
+    kind: Kind = "mlp"
+    """The layers: v1's multilayer perceptron or v3's LSTM."""
     embedding_size: int = 20
     """Numbers in the embedding, k."""
     steps: int = 18_000
@@ -147,14 +151,9 @@ class Pretraining:
         self.step = 0
         """Steps done."""
         size = search_spaces.make(settings.space).origin_size
-        self._shapes = (
-            mlp.simulator_shape(size, settings.embedding_size),
-            mlp.decoder_shape(size, settings.embedding_size),
-        )
+        self._blueprints = autoencoder.blueprints(settings.kind, size, settings.embedding_size)
         weights = np.random.default_rng(settings.seed)
-        self._encoder, self._decoder = (
-            mlp.to_module(mlp.fresh_layers(shape, weights)).to(device) for shape in self._shapes
-        )
+        self._encoder, self._decoder = (half.fresh(weights).module().to(device) for half in self._blueprints)
         self._modules = torch.nn.ModuleDict({"encoder": self._encoder, "decoder": self._decoder})
         self._optimiser = torch.optim.Adam(self._modules.parameters(), lr=0.0, betas=(0.9, settings.beta2), fused=True)
         self._generator = torch.Generator(device).manual_seed(settings.seed)
@@ -163,8 +162,8 @@ class Pretraining:
             if settings.training_vectors is None
             else FixedVectors(settings.training_vectors, size, settings.seed, device)
         )
-        self._origin_scale = (mlp.ORIGIN_MEAN, mlp.ORIGIN_DEVIATION) if settings.standardise else (0.0, 1.0)
-        self._code_scale = (0.5, mlp.UNIT_DEVIATION) if settings.standardise else (0.0, 1.0)
+        self._origin_scale = (ORIGIN_MEAN, ORIGIN_DEVIATION) if settings.standardise else (0.0, 1.0)
+        self._code_scale = (0.5, UNIT_DEVIATION) if settings.standardise else (0.0, 1.0)
         self._recent = torch.zeros(RECENT, device=device)
         self._lowest: tuple[float, dict[str, torch.Tensor]] = (math.inf, {})
 
@@ -187,13 +186,13 @@ class Pretraining:
         """Whether all steps are done."""
         return self.step == self.settings.total_steps
 
-    def layers(self) -> tuple[list[mlp.Dense], list[mlp.Dense]]:
+    def halves(self) -> tuple[Half, Half]:
         """Simulator and decoder, raw vectors in and out. Where the lowest test loss is kept: those of the lowest."""
         if not self._lowest[1]:
-            return self._present_layers()
+            return self._present_halves()
         present = {name: tensor.clone() for name, tensor in self._modules.state_dict().items()}
         self._modules.load_state_dict(self._lowest[1])
-        kept = self._present_layers()
+        kept = self._present_halves()
         self._modules.load_state_dict(present)
         return kept
 
@@ -251,14 +250,13 @@ class Pretraining:
         mean, deviation = self._code_scale
         return torch.nn.functional.mse_loss((self._encoder(decoded) - mean) / deviation, uniform)
 
-    def _present_layers(self) -> tuple[list[mlp.Dense], list[mlp.Dense]]:
-        activations = [[activation for *_, activation in shape] for shape in self._shapes]
-        simulator = mlp.scale_input(mlp.from_module(self._encoder, activations[0]), *self._origin_scale)
-        decoder = mlp.scale_input(mlp.from_module(self._decoder, activations[1]), *self._code_scale)
-        return simulator, mlp.scale_output(decoder, *self._origin_scale)
+    def _present_halves(self) -> tuple[Half, Half]:
+        simulator = self._blueprints.simulator.read(self._encoder).scale_input(*self._origin_scale)
+        decoder = self._blueprints.decoder.read(self._decoder).scale_input(*self._code_scale)
+        return simulator, decoder.scale_output(*self._origin_scale)
 
     def _keep_if_lowest(self) -> None:
-        loss = test_loss(*self._present_layers())
+        loss = test_loss(*self._present_halves())
         if loss < self._lowest[0]:
             self._lowest = (loss, {name: tensor.clone() for name, tensor in self._modules.state_dict().items()})
 
@@ -321,7 +319,7 @@ def write(training: Pretraining, path: Path, recipe: str, minutes: float) -> dic
     Returns:
         The card.
     """
-    simulator, decoder = training.layers()
+    simulator, decoder = training.halves()
     card = {
         "recipe": recipe,
         "settings": dataclasses.asdict(training.settings),
@@ -332,28 +330,27 @@ def write(training: Pretraining, path: Path, recipe: str, minutes: float) -> dic
         "test_loss": round(test_loss(simulator, decoder), 3),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
-    card = mlp.save(path, simulator, decoder, card)
+    card = autoencoder.save(path, training.settings.kind, simulator, decoder, card)
     space = search_spaces.make(training.settings.space)
     reached = {
-        calibration: coverage(mlp.MLPAutoencoder(path, calibration), space, "uniform")
-        for calibration in get_args(Calibration)
+        calibration: coverage(Autoencoder(path, calibration), space, "uniform") for calibration in get_args(Calibration)
     }
     card["coverage"] = {
         calibration: {name: round(value, 4) for name, value in found.items()} for calibration, found in reached.items()
     }
-    mlp.write_card(path, card)
+    autoencoder.write_card(path, card)
     return card
 
 
-def test_loss(simulator: list[mlp.Dense], decoder: list[mlp.Dense], samples: int = TEST_VECTORS) -> float:
+def test_loss(simulator: Half, decoder: Half, samples: int = TEST_VECTORS) -> float:
     """Mean squared error in raw units on uniform origin vectors never trained on (Table 1's testing loss)."""
     rng = np.random.default_rng(2**32)
-    origin_size = simulator[0].weight.shape[1]
     total = 0.0
     chunk = 10_000
     for start in range(0, samples, chunk):
-        origins = rng.uniform(LOW, HIGH, (min(chunk, samples - start), origin_size)).astype(np.float32)
-        decoded = mlp.forward(decoder, mlp.forward(simulator, origins))
+        count = min(chunk, samples - start)
+        origins = rng.uniform(LOW, HIGH, (count, simulator.input_size)).astype(np.float32)
+        decoded = decoder.forward(simulator.forward(origins))
         total += float(((decoded - origins) ** 2).mean(axis=1).sum())
     return total / samples
 

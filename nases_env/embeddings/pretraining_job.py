@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from nases_env.embeddings import mlp, pretraining
+from nases_env.embeddings import autoencoder, pretraining
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
 
 REPORT_STEPS = 100
@@ -52,7 +52,7 @@ class PretrainingJob:
 
     def stored_settings(self) -> dict[str, Any]:
         """Settings of the checkpoint or, where there is none, of the finished model's card."""
-        return json.loads(self._metadata()["settings"]) if self.begun else mlp.read_card(self.out)["settings"]
+        return json.loads(self._metadata()["settings"]) if self.begun else autoencoder.read_card(self.out)["settings"]
 
     def difference(self) -> str:
         """In what way the checkpoint or the finished model was trained otherwise; empty: in none."""
@@ -126,7 +126,7 @@ class PretrainingJob:
         writer.add_scalar("pretraining/learning_rate", settings.learning_rate_at(step - 1), step)
         writer.add_scalar("pretraining/batch_size", settings.batch_size_at(step - 1), step)
         if step % TEST_STEPS == 0 or training.finished:
-            writer.add_scalar("pretraining/test_loss", pretraining.test_loss(*training.layers(), samples=10_000), step)
+            writer.add_scalar("pretraining/test_loss", pretraining.test_loss(*training.halves(), samples=10_000), step)
         bar.set_postfix(loss=f"{training.train_loss:.2f}", refresh=False)
         bar.update(step - bar.n)
 

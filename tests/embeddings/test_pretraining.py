@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from nases_env import embeddings
-from nases_env.embeddings import mlp, pretraining
+from nases_env import embeddings, search_spaces
+from nases_env.embeddings import pretraining
 from nases_env.embeddings.pretraining import RECENT, FixedVectors, Pretraining, PretrainingSettings
 from nases_env.search_spaces import MacroSpace
 
@@ -39,8 +39,7 @@ def written(run, tmp_path_factory):
 
 
 def weights(training):
-    simulator, decoder = training.layers()
-    return [part for layer in (*simulator, *decoder) for part in layer[:2]]
+    return [tensor for half in training.halves() for tensor in half.tensors.values()]
 
 
 def equal(first, second):
@@ -54,7 +53,7 @@ def fresh_vectors_of(state):
 
 
 def test_sixty_steps_beat_predicting_the_mean(run):
-    loss = pretraining.test_loss(*run.layers(), samples=10_000)
+    loss = pretraining.test_loss(*run.halves(), samples=10_000)
     assert loss < 70
     assert loss < run.train_loss < 75  # the mean over the whole run, worse than its end
 
@@ -64,12 +63,12 @@ def test_training_loss_is_the_mean_of_the_last_steps_in_raw_units():
     training = Pretraining(settings)
     losses = []
     for _ in range(settings.steps):
-        before = training.layers()
+        before = training.halves()
         state = training._generator.get_state()
         training.advance(1)
         if training.step > 5:
             origins = fresh_vectors_of(state).draw(4).numpy()
-            losses.append(((mlp.forward(before[1], mlp.forward(before[0], origins)) - origins) ** 2).mean())
+            losses.append(((before[1].forward(before[0].forward(origins)) - origins) ** 2).mean())
     assert training.train_loss == pytest.approx(np.mean(losses), rel=1e-4)
 
 
@@ -77,15 +76,15 @@ def test_training_loss_is_the_mean_of_the_last_steps_in_raw_units():
 def test_untrained_autoencoder_predicts_about_the_mean_or_nothing(recipe):
     # Nothing learned: standardised numbers give 75 in raw units, raw ones stay near 0 and miss by 75 + 15².
     settings = SHORT if recipe == "ours" else PAPER
-    loss = pretraining.test_loss(*Pretraining(settings).layers(), samples=5000)
+    loss = pretraining.test_loss(*Pretraining(settings).halves(), samples=5000)
     assert loss == pytest.approx(75 if recipe == "ours" else 300, rel=0.05)
 
 
 def test_raw_vectors_go_in_and_come_out(run):
-    simulator, decoder = run.layers()
+    simulator, decoder = run.halves()
     origins = SPACE.sample(np.random.default_rng(0), 2000)
-    codes = mlp.forward(simulator, origins)
-    raw = mlp.forward(decoder, codes)
+    codes = simulator.forward(origins)
+    raw = decoder.forward(codes)
     assert codes.min() >= 0
     assert codes.max() <= 1
     assert raw.mean() == pytest.approx(15, abs=1)
@@ -94,16 +93,16 @@ def test_raw_vectors_go_in_and_come_out(run):
 
 
 def test_test_loss_is_the_mean_squared_error_in_raw_units(run):
-    simulator, decoder = run.layers()
+    simulator, decoder = run.halves()
     origins = np.random.default_rng(77).uniform(0, 30, (10_000, 60)).astype(np.float32)
-    by_hand = ((mlp.forward(decoder, mlp.forward(simulator, origins)) - origins) ** 2).mean()
+    by_hand = ((decoder.forward(simulator.forward(origins)) - origins) ** 2).mean()
     assert pretraining.test_loss(simulator, decoder, samples=10_000) == pytest.approx(by_hand, rel=0.01)
 
 
 def test_test_loss_counts_every_sample_once(run):
     # A whole chunk of 10,000 and half a one.
-    loss = pretraining.test_loss(*run.layers(), samples=15_000)
-    assert loss == pytest.approx(pretraining.test_loss(*run.layers(), samples=10_000), rel=0.01)
+    loss = pretraining.test_loss(*run.halves(), samples=15_000)
+    assert loss == pytest.approx(pretraining.test_loss(*run.halves(), samples=10_000), rel=0.01)
 
 
 def test_same_seed_gives_the_same_weights():
@@ -150,15 +149,17 @@ def test_it_stops_at_its_last_step():
 def test_the_lowest_test_loss_is_kept(monkeypatch):
     monkeypatch.setattr(pretraining, "KEEPING_INTERVAL", 1)
     losses = iter([50.0, 40.0, 60.0])
-    monkeypatch.setattr(pretraining, "test_loss", lambda *layers: next(losses))
+    monkeypatch.setattr(pretraining, "test_loss", lambda *halves: next(losses))
     training = Pretraining(dataclasses.replace(PAPER, steps=3, learning_rate=1e-3))
     seen = []
     for _ in range(3):
         training.advance(1)
-        seen.append(training._present_layers()[0][0].weight)
-    assert np.array_equal(training.layers()[0][0].weight, seen[1])
+        seen.append(training._present_halves()[0].tensors["0.weight"])
+    assert np.array_equal(training.halves()[0].tensors["0.weight"], seen[1])
     assert not np.array_equal(seen[1], seen[2])
-    assert np.array_equal(training._present_layers()[0][0].weight, seen[2]), "training goes on from the last weights"
+    assert np.array_equal(training._present_halves()[0].tensors["0.weight"], seen[2]), (
+        "training goes on from the last weights"
+    )
 
 
 def test_the_papers_recipe_is_its_letter():
@@ -206,16 +207,39 @@ def test_settings_that_cannot_work_say_what_to_change(change, words):
 
 def test_sizes_are_those_of_the_settings():
     training = Pretraining(dataclasses.replace(TINY, embedding_size=5))
-    simulator, decoder = training.layers()
-    assert (simulator[0].weight.shape, simulator[-1].weight.shape) == ((1000, 60), (5, 100))
-    assert (decoder[0].weight.shape, decoder[-1].weight.shape) == ((100, 5), (60, 1000))
+    simulator, decoder = training.halves()
+    assert (simulator.tensors["0.weight"].shape, simulator.tensors["3.weight"].shape) == ((1000, 60), (5, 100))
+    assert (decoder.tensors["0.weight"].shape, decoder.tensors["3.weight"].shape) == ((100, 5), (60, 1000))
     assert all(part.dtype == np.float32 for part in weights(training))
+
+
+def test_an_lstm_learns_and_goes_on_bit_for_bit(tmp_path):
+    settings = dataclasses.replace(TINY, kind="lstm", space="micro", steps=40, finetune_steps=10)
+    whole, half = Pretraining(settings), Pretraining(settings)
+    before = pretraining.test_loss(*whole.halves(), samples=2000)
+    whole.advance(50)
+    half.advance(25)
+    rest = Pretraining(settings)
+    rest.load_state(half.state())
+    rest.advance(25)
+    assert equal(whole, rest)
+    assert pretraining.test_loss(*whole.halves(), samples=2000) < before
+    card = pretraining.write(whole, tmp_path / "lstm.safetensors", "ours", 0.1)
+    assert (card["kind"], card["origin_size"], card["embedding_size"]) == ("lstm", 40, 20)
+    decoder = embeddings.make(str(tmp_path / "lstm.safetensors"), search_spaces.make("micro"))
+    assert decoder.decode(np.zeros((3, 20))).shape == (3, 40)
+    assert decoder.simulator()(torch.zeros(2, 40)).shape == (2, 20)
+
+
+def test_an_unknown_kind_is_told():
+    with pytest.raises(ValueError, match="no kind of autoencoder 'gru'.*mlp.*lstm"):
+        Pretraining(dataclasses.replace(TINY, kind="gru"))
 
 
 def test_the_uniform_fine_tune_spreads_the_codes_over_the_cube(run):
     origins = SPACE.sample(np.random.default_rng(0), 2000)
     tuned = trained(dataclasses.replace(SHORT, finetune_steps=60, finetune="uniform"))
-    before, after = (mlp.forward(t.layers()[0], origins).std(axis=0).mean() for t in (run, tuned))
+    before, after = (t.halves()[0].forward(origins).std(axis=0).mean() for t in (run, tuned))
     uniform = 12**-0.5
     assert abs(after - uniform) < abs(before - uniform)
 
@@ -223,14 +247,14 @@ def test_the_uniform_fine_tune_spreads_the_codes_over_the_cube(run):
 def test_the_inverse_fine_tune_finds_the_codes_of_what_the_same_decoder_decodes(run):
     tuned = trained(dataclasses.replace(SHORT, finetune_steps=100))
     codes = np.random.default_rng(0).uniform(size=(2000, 20)).astype(np.float32)
-    (_, decoder), (_, before) = tuned.layers(), run.layers()
-    for one, other in zip(decoder, before, strict=True):
-        np.testing.assert_array_equal(one.weight, other.weight)
-    decoded = mlp.forward(decoder, codes).clip(0, 30)
-    errors = [((mlp.forward(t.layers()[0], decoded) - codes) ** 2).mean() for t in (run, tuned)]
+    (_, decoder), (_, before) = tuned.halves(), run.halves()
+    for name, weight in before.tensors.items():
+        np.testing.assert_array_equal(decoder.tensors[name], weight)
+    decoded = decoder.forward(codes).clip(0, 30)
+    errors = [((t.halves()[0].forward(decoded) - codes) ** 2).mean() for t in (run, tuned)]
     assert errors[1] < 0.7 * errors[0]
-    assert pretraining.test_loss(*tuned.layers(), samples=5000) < 1.1 * pretraining.test_loss(
-        *run.layers(), samples=5000
+    assert pretraining.test_loss(*tuned.halves(), samples=5000) < 1.1 * pretraining.test_loss(
+        *run.halves(), samples=5000
     )
 
 
@@ -249,9 +273,9 @@ def test_learning_rate_warms_up_and_falls_once_more_for_the_fine_tune():
 def test_written_weights_load_as_a_decoder_that_reconstructs_the_same(run, written):
     decoder = embeddings.make(str(written[0]), SPACE, "none")
     origins = SPACE.sample(np.random.default_rng(1), 200)
-    simulator, layers = run.layers()
-    codes = mlp.forward(simulator, origins)
-    raw = mlp.forward(layers, codes)
+    simulator, trained_decoder = run.halves()
+    codes = simulator.forward(origins)
+    raw = trained_decoder.forward(codes)
     assert np.array_equal(decoder.encode(origins), codes)
     assert np.array_equal(decoder.decode(codes), np.clip(raw, 0, 30))
 
@@ -264,7 +288,7 @@ def test_card_tells_the_recipe_the_losses_and_what_is_reached(run, written):
     assert (card["kind"], card["origin_size"], card["embedding_size"]) == ("mlp", 60, 20)
     assert (card["recipe"], card["steps"], card["minutes"]) == ("ours", 60, 1.5)
     assert card["train_loss"] == pytest.approx(run.train_loss, abs=1e-3)
-    assert card["test_loss"] == pytest.approx(pretraining.test_loss(*run.layers(), samples=20_000), rel=0.01)
+    assert card["test_loss"] == pytest.approx(pretraining.test_loss(*run.halves(), samples=20_000), rel=0.01)
     assert card["device"] == "cpu"
     assert {"torch", "numpy"} <= card["versions"].keys()
     assert card["coverage"]["output"]["kernel_type separable"] == pytest.approx(7 / 30, abs=0.02)
@@ -282,4 +306,4 @@ def test_written_tables_make_even_a_poor_decoder_uniform(written, calibration):
 @pytest.mark.slow
 def test_a_minute_of_training_beats_pca():
     training = trained(PretrainingSettings(steps=1800, finetune_steps=0))
-    assert pretraining.test_loss(*training.layers(), samples=20_000) < 75 * (1 - 20 / 60) - 1
+    assert pretraining.test_loss(*training.halves(), samples=20_000) < 75 * (1 - 20 / 60) - 1

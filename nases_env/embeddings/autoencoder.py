@@ -1,0 +1,228 @@
+"""A pretrained autoencoder on disk: weights, rank tables and a card, whatever its layers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
+
+import numpy as np
+import safetensors.numpy
+
+from nases_env.embeddings import lstm, mlp
+from nases_env.embeddings.base import Decoder, fit_output_table
+from nases_env.embeddings.calibration import KNOTS, Calibration, RankTable
+from nases_env.embeddings.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, Blueprint, Half
+from nases_env.search_spaces.base import HIGH, LOW
+
+if TYPE_CHECKING:
+    import torch
+
+Kind = Literal["mlp", "lstm"]
+CARD_FIELDS = {"kind": str, "origin_size": int, "embedding_size": int, "settings": dict, "weights_sha256": str}
+"""What every card has, and its type."""
+
+
+class Halves(Protocol):
+    """A kind of layers: blueprints of simulator and decoder for sizes m and k."""
+
+    def simulator(self, origin_size: int, embedding_size: int) -> Blueprint: ...  # noqa: D102
+    def decoder(self, origin_size: int, embedding_size: int) -> Blueprint: ...  # noqa: D102
+
+
+KINDS: dict[str, Halves] = {"mlp": mlp, "lstm": lstm}
+"""v1's multilayer perceptron and v3's LSTM."""
+
+
+class Blueprints(NamedTuple):
+    """Of the two halves."""
+
+    simulator: Blueprint
+    """Raw vectors → codes."""
+    decoder: Blueprint
+    """Codes → raw vectors."""
+
+
+def blueprints(kind: str, origin_size: int, embedding_size: int) -> Blueprints:
+    """The halves of an autoencoder of that kind.
+
+    Raises:
+        ValueError: If there is no such kind, or it cannot have these sizes.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"there is no kind of autoencoder {kind!r}; choose one of {get_args(Kind)}")
+    halves = KINDS[kind]
+    return Blueprints(halves.simulator(origin_size, embedding_size), halves.decoder(origin_size, embedding_size))
+
+
+def fresh_simulator(decoder: Decoder, rng: np.random.Generator) -> torch.nn.Module:
+    """An untrained simulator, raw vectors (K, m) → logits of codes (K, n): of the decoder's kind, v1's where it has
+    none.
+    """
+    kind = decoder.card["kind"] if isinstance(decoder, Autoencoder) else "mlp"
+    simulator = blueprints(kind, decoder.origin_size, decoder.action_size).simulator.fresh(rng)
+    return simulator.scale_input(ORIGIN_MEAN, ORIGIN_DEVIATION).logits().module()
+
+
+def save(path: Path, kind: str, simulator: Half, decoder: Half, card: dict) -> dict:
+    """Write weights, the rank tables of every calibration, and the card beside them; returns the whole card.
+
+    Args:
+        path: The `.safetensors` file; its folder is made.
+        kind: One of KINDS.
+        simulator: Raw vectors → codes.
+        decoder: Codes → raw vectors.
+        card: What to tell about the weights; kind, sizes and the hash of the file are added.
+    """
+    origin_size, embedding_size = simulator.input_size, decoder.input_size
+    tensors = {
+        f"{name}.{tensor}": array
+        for name, half in (("simulator", simulator), ("decoder", decoder))
+        for tensor, array in half.tensors.items()
+    }
+    origins = np.random.default_rng(0).uniform(LOW, HIGH, (40_000, origin_size)).astype(np.float32)
+    code_table = RankTable.fit(simulator.forward(origins), 0.0, 1.0)
+    tables = {
+        "code": code_table,
+        "output": fit_output_table(decoder.forward, embedding_size),
+        "both": fit_output_table(lambda actions: decoder.forward(code_table.inverse(actions)), embedding_size),
+    }
+    tensors.update({f"quantiles.{name}": table.quantiles for name, table in tables.items()})
+    data = safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+    sizes = {"kind": kind, "origin_size": origin_size, "embedding_size": embedding_size}
+    card = {**sizes, **card, "weights_sha256": hashlib.sha256(data).hexdigest()}
+    write_card(path, card)
+    return card
+
+
+def write_card(path: Path, card: dict) -> None:
+    """Write the card of the weights at path."""
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def read_card(path: Path) -> dict:
+    """The card of the weights at path.
+
+    Raises:
+        FileNotFoundError: If the weights or the card are missing.
+        ValueError: If the card is not one of an autoencoder.
+    """
+    card_path = path.with_suffix(".json")
+    for file in (path, card_path):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing; scripts/pretrain.py writes weights with their card")
+    try:
+        card = json.loads(card_path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{card_path} is no card: {error}") from error
+    wrong = [
+        name for name, kind in CARD_FIELDS.items() if not isinstance(card, dict) or type(card.get(name)) is not kind
+    ]
+    if wrong or card["kind"] not in KINDS:
+        raise ValueError(
+            f"{card_path} is no card of an autoencoder that scripts/pretrain.py wrote"
+            + (f": it lacks {', '.join(wrong)}" if wrong else f": its kind is {card['kind']!r}")
+        )
+    return card
+
+
+class Autoencoder(Decoder):
+    """The pretrained autoencoder. Its card and the shapes are read at once, the weights when they are first used.
+
+    Args:
+        path: The `.safetensors` file; the card lies beside it as `.json`.
+        calibration: See `calibration.Calibration`.
+
+    Raises:
+        FileNotFoundError: If the weights or the card are missing.
+        ValueError: If either is damaged, or they do not fit each other.
+    """
+
+    def __init__(self, path: Path, calibration: Calibration = "none"):
+        self.path = path
+        self.calibration = calibration
+        self.card = read_card(path)
+        self.action_size = self.card["embedding_size"]
+        self.origin_size = self.card["origin_size"]
+        self._blueprints = blueprints(self.card["kind"], self.origin_size, self.action_size)
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        try:
+            with safetensors.safe_open(self.path, "numpy") as file:
+                found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{self.path} is damaged ({error}); make it again with scripts/pretrain.py") from error
+        for name, shape in self._shapes().items():
+            if found.get(name) != shape:
+                raise ValueError(
+                    f"{self.path} has {name} of shape {found.get(name)}; its card {self.path.with_suffix('.json')} "
+                    f"says {self.origin_size} numbers in {self.action_size}, which asks for {shape}"
+                )
+
+    @cached_property
+    def _tensors(self) -> dict[str, np.ndarray]:
+        data = self.path.read_bytes()
+        if (found := hashlib.sha256(data).hexdigest()) != self.card["weights_sha256"]:
+            raise ValueError(
+                f"{self.path} has the hash {found}; its card {self.path.with_suffix('.json')} belongs to "
+                f"{self.card['weights_sha256']}: one of the two is damaged or another model's"
+            )
+        return safetensors.numpy.load(data)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of everything in the file."""
+        shapes = {
+            f"{half}.{name}": shape
+            for half, blueprint in self._blueprints._asdict().items()
+            for name, shape in blueprint.shapes.items()
+        }
+        columns = {"code": self.action_size, "output": self.origin_size, "both": self.origin_size}
+        return shapes | {f"quantiles.{table}": (count, KNOTS) for table, count in columns.items()}
+
+    @cached_property
+    def simulator_half(self) -> Half:
+        """The encoder: raw vectors → codes."""
+        return self._half("simulator")
+
+    @cached_property
+    def decoder_half(self) -> Half:
+        """The decoder: codes → raw vectors."""
+        return self._half("decoder")
+
+    def _half(self, name: Literal["simulator", "decoder"]) -> Half:
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): value for key, value in self._tensors.items() if key.startswith(prefix)}
+        return getattr(self._blueprints, name).build(own)
+
+    @cached_property
+    def _fitted_output_table(self) -> RankTable:
+        return RankTable(self._tensors[f"quantiles.{self.calibration}"], LOW, HIGH)
+
+    @cached_property
+    def _fitted_action_table(self) -> RankTable:
+        return RankTable(self._tensors["quantiles.code"], 0.0, 1.0)
+
+    @property
+    def _output_table(self) -> RankTable | None:
+        return None if self.calibration == "none" else self._fitted_output_table
+
+    @property
+    def _action_table(self) -> RankTable | None:
+        return self._fitted_action_table if self.calibration == "both" else None
+
+    def _decode_codes(self, codes: np.ndarray) -> np.ndarray:
+        return self.decoder_half.forward(codes)
+
+    def _encode_codes(self, raw: np.ndarray) -> np.ndarray:
+        return self.simulator_half.forward(raw)
+
+    def simulator(self) -> torch.nn.Module:
+        """A trainable copy of the simulator without its last sigmoid: raw vectors → logits of codes."""
+        return self.simulator_half.logits().module()

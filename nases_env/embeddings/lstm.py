@@ -1,0 +1,178 @@
+"""The layers of v3's autoencoder (section 4.1): one LSTM that reads an origin vector, and one that writes it.
+
+An origin vector is a sequence: 10 nodes of two cells, or 15 layers, of 4 numbers each. The simulator's last hidden
+state becomes the embedding through a linear layer; the decoder sees the embedding in every step, and a linear layer
+turns each of its hidden states into 4 numbers. The paper is silent on the sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nases_env.embeddings.base import in_blocks, product
+from nases_env.embeddings.halves import ACTIVATIONS, Blueprint, Half, from_torch, uniform
+
+if TYPE_CHECKING:
+    import torch
+
+HIDDEN_UNITS = 128
+STEP_NUMBERS = 4
+"""Of an origin vector, in a step of the sequence."""
+TORCH_NAMES = {
+    "input.weight": "cells.weight_ih_l0",
+    "hidden.weight": "cells.weight_hh_l0",
+    "gates.bias": "cells.bias_ih_l0",
+    "output.weight": "linear.weight",
+    "output.bias": "linear.bias",
+}
+"""Ours → those of the torch twin."""
+SECOND_BIAS = "cells.bias_hh_l0"
+"""Torch adds another bias to the gates'."""
+
+
+@dataclass(frozen=True)
+class LSTMBlueprint(Blueprint):
+    """A layer of LSTM cells between a sequence and a linear layer.
+
+    Args:
+        steps: Length of the sequence.
+        inputs: Numbers in a step.
+        outputs: Numbers that the linear layer makes.
+        reads: Whether the sequence is cut from the input and the last hidden state is what counts (the simulator);
+            else every step sees the whole input and each hidden state counts (the decoder).
+        activation: Of the linear layer.
+    """
+
+    steps: int
+    inputs: int
+    outputs: int
+    reads: bool
+    activation: str
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Gates are in torch's order: input, forget, cell, output."""
+        gates = 4 * HIDDEN_UNITS
+        return {
+            "input.weight": (gates, self.inputs),
+            "hidden.weight": (gates, HIDDEN_UNITS),
+            "gates.bias": (gates,),
+            "output.weight": (self.outputs, HIDDEN_UNITS),
+            "output.bias": (self.outputs,),
+        }
+
+    def build(self, tensors: Mapping[str, np.ndarray]) -> LSTM:
+        """Weights are copied into Fortran order."""
+        return LSTM(self, {name: np.asfortranarray(tensors[name]) for name in self.shapes})
+
+    def fresh(self, rng: np.random.Generator) -> LSTM:
+        """Uniform in ±1/√hidden; torch draws two biases of the gates, which are added."""
+        tensors = {name: uniform(rng, HIDDEN_UNITS, shape) for name, shape in self.shapes.items()}
+        tensors["gates.bias"] += uniform(rng, HIDDEN_UNITS, tensors["gates.bias"].shape)
+        return self.build(tensors)
+
+    def read(self, module: torch.nn.Module) -> LSTM:
+        """Of what `LSTM.module` made."""
+        state = module.state_dict()
+        tensors = {name: from_torch(state[other]) for name, other in TORCH_NAMES.items()}
+        tensors["gates.bias"] += from_torch(state[SECOND_BIAS])
+        return self.build(tensors)
+
+
+@dataclass(frozen=True)
+class LSTM(Half):
+    """The blueprint's layer with weights."""
+
+    blueprint: LSTMBlueprint
+    weights: Mapping[str, np.ndarray]
+
+    @property
+    def input_size(self) -> int:
+        """Of the whole sequence, or of the code."""
+        plan = self.blueprint
+        return plan.steps * plan.inputs if plan.reads else plan.inputs
+
+    @property
+    def tensors(self) -> dict[str, np.ndarray]:
+        """See LSTMBlueprint.shapes."""
+        return dict(self.weights)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Push (K, a) through the steps, in float32."""
+        return in_blocks(x, self._walk)
+
+    def _walk(self, blocks: np.ndarray) -> np.ndarray:
+        plan = self.blueprint
+        hidden = cell = np.zeros((*blocks.shape[:2], HIDDEN_UNITS), dtype=np.float32)
+        written = []
+        for step in range(plan.steps):
+            seen = blocks[..., step * plan.inputs : (step + 1) * plan.inputs] if plan.reads else blocks
+            gates = product(seen, self.weights["input.weight"].T) + product(hidden, self.weights["hidden.weight"].T)
+            take, keep, new, show = np.split(gates + self.weights["gates.bias"], 4, axis=2)
+            sigmoid = ACTIVATIONS["sigmoid"]
+            cell = sigmoid(keep) * cell + sigmoid(take) * np.tanh(new)
+            hidden = sigmoid(show) * np.tanh(cell)
+            if not plan.reads:
+                written.append(self._output(hidden))
+        return self._output(hidden) if plan.reads else np.concatenate(written, axis=2)
+
+    def _output(self, hidden: np.ndarray) -> np.ndarray:
+        linear = product(hidden, self.weights["output.weight"].T) + self.weights["output.bias"]
+        return ACTIVATIONS[self.blueprint.activation](linear)
+
+    def scale_input(self, mean: float, deviation: float) -> LSTM:
+        """Folded into the gates."""
+        weight = self.weights["input.weight"] / deviation
+        bias = self.weights["gates.bias"] - mean * weight.sum(axis=1)
+        return self._with({"input.weight": weight, "gates.bias": bias})
+
+    def scale_output(self, mean: float, deviation: float) -> LSTM:
+        """Folded into the linear layer."""
+        weight, bias = (self.weights[f"output.{name}"] * deviation for name in ("weight", "bias"))
+        return self._with({"output.weight": weight, "output.bias": bias + mean})
+
+    def logits(self) -> LSTM:
+        """With a linear layer's own numbers."""
+        return replace(self, blueprint=replace(self.blueprint, activation="linear"))
+
+    def module(self) -> torch.nn.Module:
+        """`cells`, a torch LSTM, and `linear`."""
+        import torch
+
+        from nases_env.embeddings.lstm_module import LSTMModule
+
+        module = LSTMModule(self.blueprint, HIDDEN_UNITS)
+        state = {other: torch.from_numpy(np.array(self.weights[name])) for name, other in TORCH_NAMES.items()}
+        module.load_state_dict(state | {SECOND_BIAS: torch.zeros(4 * HIDDEN_UNITS)})
+        return module
+
+    def _with(self, changed: dict[str, np.ndarray]) -> LSTM:
+        return replace(self, weights={**self.weights, **changed})
+
+
+def simulator(origin_size: int, embedding_size: int) -> LSTMBlueprint:
+    """Reads the sequence; its linear layer is the sigmoid embedding.
+
+    Raises:
+        ValueError: If the origin vector is no sequence.
+    """
+    return LSTMBlueprint(_steps(origin_size), STEP_NUMBERS, embedding_size, reads=True, activation="sigmoid")
+
+
+def decoder(origin_size: int, embedding_size: int) -> LSTMBlueprint:
+    """Writes the sequence, with a linear end.
+
+    Raises:
+        ValueError: If the origin vector is no sequence.
+    """
+    return LSTMBlueprint(_steps(origin_size), embedding_size, STEP_NUMBERS, reads=False, activation="linear")
+
+
+def _steps(origin_size: int) -> int:
+    if origin_size % STEP_NUMBERS:
+        raise ValueError(f"{origin_size} numbers are no sequence of {STEP_NUMBERS} each")
+    return origin_size // STEP_NUMBERS
