@@ -28,10 +28,11 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     ## Description
 
     Each step builds one convolutional network, trains it on images and rewards how well it generalises (Liu 2019,
-    arXiv 1909.03615, version 1). The action is a point of a 20-dimensional embedding; a pretrained decoder turns it
-    into an *origin vector* of 60 numbers, 15 layers × (filters, filter size, kernel type, connection coefficient);
-    the rules of the search space turn that into an architecture. One episode is one search. The reward depends on
-    the action alone: the state only tells what was built last.
+    arXiv 1909.03615). The action is a point of a 20-dimensional embedding; a pretrained decoder turns it into an
+    *origin vector*; the rules of the search space turn that into an architecture. In the *macro* space (version 1 of
+    the paper) it has 60 numbers, 15 layers × (filters, filter size, kernel type, connection coefficient); in the
+    *micro* space (version 3) 40 numbers, 2 cells × 5 nodes × (input, operation, input, operation). One episode is one
+    search. The reward depends on the action alone: the state only tells what was built last.
 
     Training is expensive: a second (`digits`), half a minute (`cifar10-mini`) or GPU-minutes (`v1-search`) a step. A
     child that fails (not a number, out of memory, over a limit) never raises: its reward is −1 and `info["failure"]`
@@ -39,11 +40,11 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
     ## Action Space
 
-    `Box(0, 1, (20,), float32)`: the embedding. `(60,)` with `decoder="identity"`.
+    `Box(0, 1, (20,), float32)`: the embedding. With `decoder="identity"` as many numbers as the origin vector has.
 
     ## Observation Space
 
-    `Box(0, 30, (60,), float32)`: the origin vector of the last child. For layer l = 0 … 14:
+    The origin vector of the last child. Macro: `Box(0, 30, (60,), float32)`; for layer l = 0 … 14:
 
     | Num    | Meaning                                                                | Min | Max |
     |--------|------------------------------------------------------------------------|-----|-----|
@@ -54,16 +55,24 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
     (Thresholds of `rules="paper"`; layer 1 is always a convolution.)
 
+    Micro: `Box(0, 30, (40,), float32)`; for node n = 0 … 4 of the normal cell, then of the reduction cell (20 further):
+
+    | Num            | Meaning, in equal bins                                                      | Min | Max |
+    |----------------|-----------------------------------------------------------------------------|-----|-----|
+    | 4n, 4n + 2     | what it reads: the cell before the last, the last one, node 1 … node n      | 0   | 30  |
+    | 4n + 1, 4n + 3 | identity, separable 3×3, separable 5×5, average pool 3×3, max pool 3×3      | 0   | 30  |
+
     ## Rewards
 
-    `(2 · ACC_val − ACC_tr)³` (Eq. 1), accuracies of the last epoch in [0, 1]; ACC_tr is measured without augmentation
-    on as many training images as there are validation images. A failed child gets −1.
+    `eq1`, of version 1: `(2 · ACC_val − ACC_tr)³`, accuracies of the last epoch in [0, 1]; ACC_tr is measured without
+    augmentation on as many training images as there are validation images. `validation`, of version 3: ACC_val. A
+    failed child gets −1.
 
     ## Starting State
 
-    `reset` draws an origin vector uniformly from [0, 30]^60 and trains nothing. It also draws the *child seed*: all
-    children of one episode start from it, so a repeated architecture is answered from memory.
-    `options={"architecture": ...}` sets the vector: 60 numbers, an Architecture, or the JSON of one.
+    `reset` draws an origin vector uniformly and trains nothing. It also draws the *child seed*: all children of one
+    episode start from it, so a repeated architecture is answered from memory. `options={"architecture": ...}` sets
+    the vector: its 60 or 40 numbers, an Architecture, or the JSON of one.
 
     ## Episode End
 
@@ -95,8 +104,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     | `dataset`     | str          | `digits`      | `digits`, `cifar10`, `imagefolder:PATH` (train/, test/)           |
     | `data_dir`    | str          | `data`        | folder of CIFAR-10; downloaded if missing                         |
     | `protocol`    | str or dict  | `digits`      | preset, or `{"preset": name, field: value}`; see `Protocol`       |
-    | `space`       | str          | `macro`       | search space                                                      |
-    | `rules`       | str          | `paper`       | `paper` (Appendix A) or `published` (the authors' thresholds)     |
+    | `space`       | str          | `macro`       | `macro` (version 1) or `micro` (version 3)                        |
+    | `rules`       | str          | `paper`       | macro: `paper` (Appendix A) or `published` (authors' thresholds)  |
     | `decoder`     | str          | `autoencoder` | see below, or a weights file of `scripts/pretrain.py`             |
     | `calibration` | str          | `none`        | `none` (the paper's letter), `output` or `both`                   |
     | `reward`      | str          | `eq1`         | `eq1` or `validation`                                             |
@@ -106,14 +115,15 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     | `workers`     | int          | `0`           | processes that train children, replaced if they die; 0: this one  |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
 
-    Decoders: `autoencoder` (trained by squared error, its encoder the decoder's inverse), `autoencoder-uniform`
-    (fine-tuned, so that uniform actions reach the whole space evenly), `autoencoder-paper` (at the paper's test loss),
-    `pca`, `random` (a random projection) and `identity` (60 numbers, no embedding). `calibration="output"` makes every
-    decoded number uniform for uniform actions. `env.get_wrapper_attr("decoder").encode(vectors)` gives actions that
-    decode near origin vectors (K, 60).
+    Decoders: `autoencoder` (trained by squared error, its encoder the decoder's inverse; version 1's MLP for the macro
+    space, version 3's LSTM for the micro space), `autoencoder-uniform` (macro; fine-tuned, so that uniform actions
+    reach the whole space evenly), `autoencoder-paper` (macro; at the paper's test loss), `pca`, `random` (a random
+    projection) and `identity` (no embedding). `calibration="output"` makes every decoded number uniform for uniform
+    actions. `env.get_wrapper_attr("decoder").encode(vectors)` gives actions that decode near origin vectors (K, m).
 
     Ids: `NASES-CIFAR10-v0` (CIFAR-10, `v1-search`), `NASES-Digits-v0` (digits, `digits`; bit for bit reproducible on
-    a CPU), `NASES-v0` (the defaults above).
+    a CPU), `NASES-v0` (the defaults above). Version 3: `NASES-CIFAR10-Micro-v0` (CIFAR-10, `v3-search`) and
+    `NASES-Digits-Micro-v0` (digits, `digits-micro`), both with the micro space and `reward="validation"`.
 
     ## Version History
 
@@ -180,7 +190,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
         Args:
             seed: Seed of both; None goes on with the generator.
-            options: `{"architecture": ...}` sets the vector: 60 numbers, an Architecture, or the JSON of one.
+            options: `{"architecture": ...}` sets the vector: its numbers, an Architecture, or the JSON of one.
 
         Raises:
             ValueError: If there is another option, or the architecture is not one.

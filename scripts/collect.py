@@ -75,6 +75,8 @@ class Options:
     """Protocol preset."""
     overrides: tuple[str, ...] = ()
     """Protocol fields to change: --overrides epochs=2 width=0.25."""
+    space: str = "macro"
+    """Search space: macro or micro."""
     rules: str = "paper"
     """Rules of the macro space."""
     decoder: str = "autoencoder-uniform"
@@ -101,6 +103,7 @@ class Options:
             "dataset": absolute(self.dataset),
             "data_dir": str(Path(self.data_dir).resolve()),
             "protocol": {"preset": self.protocol, **parse_overrides(self.overrides)},
+            "space": self.space,
             "rules": self.rules,
             "decoder": "identity",
             "device": self.device,

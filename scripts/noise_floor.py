@@ -34,6 +34,8 @@ class Options:
     """Protocol preset."""
     overrides: tuple[str, ...] = ()
     """Protocol fields to change: --overrides epochs=2 width=0.25."""
+    space: str = "macro"
+    """Search space: macro or micro."""
     rules: str = "paper"
     """Rules of the macro space."""
     children: int = 30
@@ -52,7 +54,7 @@ class Options:
 
 def evaluate(options: Options, child: int, seed: int) -> dict[str, float | str]:
     """Train one child with one seed."""
-    space = search_spaces.make(rules=options.rules)
+    space = search_spaces.make(options.space, options.rules)
     row = space.discretise(space.sample(np.random.default_rng(0), options.children))[child]
     protocol = resolve({"preset": options.protocol, **parse_overrides(options.overrides)})
     evaluator = InProcessEvaluator(options.dataset, options.data_dir, protocol, "cpu")

@@ -52,7 +52,8 @@ class Options:
     """Runs one search to its end and records it. Options of the environment default to what its id registers."""
 
     env_id: str = "NASES-Digits-v0"
-    """Environment: NASES-Digits-v0, NASES-Digits-Surrogate-v0, NASES-CIFAR10-v0, NASES-v0 or another registered one."""
+    """Environment: NASES-Digits-v0, NASES-Digits-Surrogate-v0, NASES-CIFAR10-v0, version 3's NASES-Digits-Micro-v0 and
+    NASES-CIFAR10-Micro-v0, NASES-v0 or another registered one."""
     agent: str = "reinforce"
     """Who searches: reinforce, random, random-origin, evolution, lstm, q-learning, predictor, gradient-ascent, tpe,
     cmaes, gp, ppo, a2c, sac or td3."""
@@ -81,7 +82,7 @@ class Options:
     overrides: tuple[str, ...] = ()
     """Protocol fields to change: --overrides epochs=2 width=0.25."""
     space: str | None = None
-    """Search space: macro."""
+    """Search space: macro or micro."""
     rules: str | None = None
     """paper or published."""
     decoder: str | None = None

@@ -12,7 +12,15 @@ import nases_env  # noqa: F401
 from nases_env.children.protocol import PRESETS
 from nases_env.env import NASESEnv
 
-IDS = ("NASES-v0", "NASES-CIFAR10-v0", "NASES-Digits-v0", "NASES-Digits-Surrogate-v0")
+IDS = {
+    "NASES-v0": 60,
+    "NASES-CIFAR10-v0": 60,
+    "NASES-Digits-v0": 60,
+    "NASES-Digits-Surrogate-v0": 60,
+    "NASES-CIFAR10-Micro-v0": 40,
+    "NASES-Digits-Micro-v0": 40,
+}
+"""And how many numbers an origin vector has."""
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
 
 
@@ -27,12 +35,12 @@ def run_python(code, folder):
 def test_actions_are_embeddings_and_observations_origin_vectors(id):
     env = gym.make(id)
     assert env.action_space == gym.spaces.Box(0, 1, (20,), np.float32)
-    assert env.observation_space == gym.spaces.Box(0, 30, (60,), np.float32)
+    assert env.observation_space == gym.spaces.Box(0, 30, (IDS[id],), np.float32)
 
 
 @pytest.mark.parametrize("id", IDS)
 def test_identity_decoder_makes_actions_as_long_as_origin_vectors(id):
-    assert gym.make(id, decoder="identity").action_space == gym.spaces.Box(0, 1, (60,), np.float32)
+    assert gym.make(id, decoder="identity").action_space == gym.spaces.Box(0, 1, (IDS[id],), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,8 @@ def test_identity_decoder_makes_actions_as_long_as_origin_vectors(id):
         ("NASES-v0", "digits", "digits", True),
         ("NASES-CIFAR10-v0", "cifar10", "v1-search", True),
         ("NASES-Digits-v0", "digits", "digits", False),
+        ("NASES-CIFAR10-Micro-v0", "cifar10", "v3-search", True),
+        ("NASES-Digits-Micro-v0", "digits", "digits-micro", False),
     ],
 )
 def test_id_stands_for_its_data_and_protocol(id, dataset, protocol, nondeterministic):

@@ -8,13 +8,13 @@ from nases_env.evaluators import Evaluation
 
 
 class ClosedForm(gym.Env):
-    """The macro environment with a reward that costs nothing: closeness of the action to a corner region."""
+    """An environment with a reward that costs nothing: closeness of the action to a corner region."""
 
-    def __init__(self, decoder="autoencoder", calibration="output"):
-        self.space = search_spaces.make()
+    def __init__(self, decoder="autoencoder", calibration="output", space="macro"):
+        self.space = search_spaces.make(space)
         self.decoder = embeddings.make(decoder, self.space, calibration)
         self.action_space = gym.spaces.Box(0, 1, (self.decoder.action_size,), np.float32)
-        self.observation_space = gym.spaces.Box(0, 30, (60,), np.float32)
+        self.observation_space = gym.spaces.Box(0, 30, (self.space.origin_size,), np.float32)
         self.architecture = None
         self.evaluation = None
 

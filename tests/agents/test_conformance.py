@@ -35,16 +35,17 @@ def _search(env, name, seed, children=CHILDREN, **given):
 def closed(closed_form):
     """The closed-form environment that an agent acts in."""
 
-    def closed(name):
-        return closed_form(**agents.find(name).env_kwargs)
+    def closed(name, space="macro"):
+        return closed_form(**agents.find(name).env_kwargs, space=space)
 
     return closed
 
 
 @pytest.mark.parametrize("name", agents.NAMES)
 class TestEveryAgent:
-    def test_it_acts_in_the_box_and_spends_its_budget(self, name, closed, monkeypatch):
-        env = closed(name)
+    @pytest.mark.parametrize("space", ["macro", "micro"])
+    def test_it_acts_in_the_box_and_spends_its_budget(self, name, space, closed, monkeypatch):
+        env = closed(name, space)
         actions = []
         step = env.step
         monkeypatch.setattr(env, "step", lambda action: actions.append(action) or step(action))

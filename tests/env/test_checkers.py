@@ -19,7 +19,7 @@ def warm(make, actions):
     env.render()
 
 
-@pytest.mark.parametrize("id", ["NASES-v0", "NASES-Digits-v0"])
+@pytest.mark.parametrize("id", ["NASES-v0", "NASES-Digits-v0", "NASES-Digits-Micro-v0"])
 @pytest.mark.parametrize("decoder", ["autoencoder", "identity"])
 def test_gymnasium_has_nothing_to_warn_about(id, decoder, make, warm, monkeypatch):
     monkeypatch.setattr(gym.logger, "min_level", gym.logger.WARN)

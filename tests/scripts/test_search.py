@@ -275,3 +275,21 @@ def test_settings_that_an_agent_does_not_have_are_told(run, tmp_path, agent, set
     surrogate = ("--env-id", "NASES-Digits-Surrogate-v0", "--children", 3, "--run-dir", tmp_path / "run")
     done = run("search.py", *surrogate, "--agent", agent, "--agent-settings", settings)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_cells_are_searched_resumed_and_trained_to_the_end(run, tmp_path):
+    tiny = ("train_images=64", "validation_images=32", "epochs=1", "cell_filters=2")
+    search = ("--env-id", "NASES-Digits-Micro-v0", "--device", "cpu", "--run-dir", tmp_path / "run")
+    done = run("search.py", *search, "--children", 2, "--overrides", *tiny, "--reinforce.warmup", 1)
+    assert done.returncode == 0, done.stderr
+    done = run("search.py", *search, "--children", 3, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "run" / "children.csv").read_text().splitlines()) == 4
+    assert (tmp_path / "run" / "best.png").is_file()
+    final = ("--epochs", 1, "--device", "cpu", "--out", tmp_path / "final")
+    done = run("train_final.py", "--run", tmp_path / "run", *final)
+    assert done.returncode == 0, done.stderr
+    best = json.loads((tmp_path / "run" / "best.json").read_text())
+    metrics = json.loads((tmp_path / "final" / "metrics.json").read_text())
+    assert metrics["architecture"] == best and best["space"] == "micro"
+    assert metrics["protocol"]["name"] == "digits-micro-final" and 0 <= metrics["test_accuracy"] <= 1
