@@ -80,9 +80,9 @@ class Controller(nn.Module):
     def natural_step(self, embeddings: np.ndarray, advantages: np.ndarray, length: float, ridge: float) -> None:
         """Put the offset one natural-gradient step away from the simulator's logits.
 
-        The gradient is the ridge regression of advantages (N,) on embeddings (N, n) before the sigmoid, the compatible
-        features of one and the same state (episodic natural actor-critic, Peters and Schaal 2008). It holds for
-        embeddings that other policies drew, random ones too.
+        The gradient is the ridge regression of advantages (N,) on embeddings (N, n) before the sigmoid: an episodic
+        natural actor-critic (Peters and Schaal 2008) whose features leave the state out. It holds for embeddings that
+        other policies drew, random ones too.
 
         Args:
             embeddings: As they were drawn.

@@ -14,7 +14,6 @@ from agents.reward_pool import Baseline, RewardPool
 from agents.trace import Trace
 
 Update = Literal["natural", "adam"]
-State = Literal["first", "last"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,6 @@ class ReinforceSettings:
     """Random children in the beginning, without updates."""
     epsilon: float = 0.0
     """Chance of a random child afterwards."""
-    state: State = "first"
-    """What the controller sees: the first network of the search, or the last child, as in the paper."""
     update: Update = "natural"
     """After each child: one natural-gradient step from the simulator's weights, estimated from the whole pool (see
     Controller.natural_step); or steps of Adam on a few entries, as in the paper."""
@@ -62,7 +59,7 @@ class ReinforceSettings:
         for name in ("sigma", "ridge"):
             self._check(name, getattr(self, name) > 0, "above 0")
         self._check("epsilon", 0 <= self.epsilon <= 1, "between 0 and 1")
-        choices = {"policy": Policy, "baseline": Baseline, "state": State, "update": Update}
+        choices = {"policy": Policy, "baseline": Baseline, "update": Update}
         for name, known in choices.items():
             self._check(name, getattr(self, name) in get_args(known), f"one of {get_args(known)}")
         for name in ("pool", "pretrained"):
@@ -75,9 +72,7 @@ class ReinforceSettings:
     @classmethod
     def paper(cls) -> ReinforceSettings:
         """The paper's letter (section 4.2.2)."""
-        return cls(
-            policy="bernoulli", state="last", update="adam", learning_rate=1e-5, warmup=10, epsilon=0.1, updates=1
-        )
+        return cls(policy="bernoulli", update="adam", learning_rate=1e-5, warmup=10, epsilon=0.1, updates=1)
 
 
 class Reinforce(Agent):
@@ -95,8 +90,6 @@ class Reinforce(Agent):
         )
         self.pool = RewardPool(self.settings.baseline)
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
-        self._first: np.ndarray | None = None
-        """The network (m,) that the search started with."""
         self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
         """Of the last actions, as they were drawn: a table and a clip are not undone exactly."""
         self._states = np.empty((0, self._decoder.origin_size), dtype=np.float32)
@@ -105,20 +98,15 @@ class Reinforce(Agent):
     def start_from(self, observations: np.ndarray) -> np.ndarray:
         """The encodings of known origin vectors; `bernoulli` learns from them as from soft bits."""
         actions = super().start_from(observations)
-        self._first = observations[0]
         self._states, self._embeddings = observations, self._decoder.action_to_code(actions)
         return actions
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
-        if self._first is None:
-            self._first = observations[0]
-        first = np.repeat(self._first[None], len(observations), axis=0)
-        seen = observations if self.settings.state == "last" else first
         # One after the other: a batch cut by the budget draws what the whole one would.
-        drawn = [self._draw(state, len(self.pool) + i) for i, state in enumerate(seen)]
+        drawn = [self._draw(state, len(self.pool) + i) for i, state in enumerate(observations)]
         self.sources = [source for source, _ in drawn]
-        self._states = seen
+        self._states = observations
         self._embeddings = np.concatenate([embedding for _, embedding in drawn])
         return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from nases_env import rewards, search_spaces
 from nases_env.children.protocol import parse_overrides, resolve
 from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.processes import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def intraclass_correlation(values: np.ndarray) -> float:
 
 def evaluate_all(options: list[Options]) -> list[list[dict[str, float | str]]]:
     """For each of some options, the rows of all its children, one seed after the other."""
-    with ProcessPoolExecutor(options[0].workers, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(options[0].workers, spawn, end_with_parent) as pool:
         futures = [
             [pool.submit(evaluate, one, child, seed) for seed in range(one.seeds) for child in range(one.children)]
             for one in options

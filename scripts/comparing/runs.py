@@ -21,6 +21,7 @@ import torch
 import agents
 from agents.trace import Trace
 from nases_env.children.protocol import parse_overrides
+from nases_env.processes import end_with_parent
 from nases_env.search_spaces import Architecture
 
 ENVIRONMENT = ("decoder", "calibration", "reward", "surrogate", "rules")
@@ -199,7 +200,7 @@ def in_processes(runs: list[Run], workers: int) -> Iterator[None]:
     """Make the runs, so many at a time; yields when one is recorded."""
     # One thread a process: results and times then depend on no neighbour.
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
     try:
         for done in as_completed([pool.submit(run.make) for run in runs]):
             done.result()

@@ -5,7 +5,7 @@ import torch
 from agents.recorder import Recorder
 from agents.reinforce import Reinforce, ReinforceSettings
 
-PAPER = {"state": "last", "update": "adam", "warmup": 10, "epsilon": 0.1, "learning_rate": 1e-3, "sigma": 1.0}
+PAPER = {"update": "adam", "warmup": 10, "epsilon": 0.1, "learning_rate": 1e-3, "sigma": 1.0}
 """The paper's numbers, with a learning rate and a deviation that can be seen."""
 
 
@@ -79,15 +79,9 @@ def _built(agent):
     return agent._decoder.decode(agent._decoder.code_to_action(np.stack(agent.pool._embeddings)))
 
 
-def test_the_paper_sees_the_last_child(closed_form, tmp_path):
-    agent, _, _ = _run(closed_form, tmp_path, 30, state="last")
+def test_it_sees_the_last_child(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 30)
     np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], _built(agent)[:-1])
-
-
-def test_by_default_it_sees_the_network_that_the_search_started_with(closed_form, tmp_path):
-    first, _ = closed_form().reset(seed=0)
-    agent, _, _ = _run(closed_form, tmp_path, 15, state="first")
-    np.testing.assert_array_equal(np.stack(agent.pool._states), np.repeat(first[None], 15, axis=0))
 
 
 @pytest.mark.parametrize(("settings", "batch"), [({"warmup": 0}, 1), ({"warmup": 0, "update": "natural"}, 12)])
@@ -133,8 +127,7 @@ def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_p
     "settings",
     [
         {"samples": 0}, {"warmup": -1}, {"updates": "three"}, {"sigma": 0}, {"ridge": 0}, {"step": -1}, {"epsilon": 2},
-        {"learning_rate": -1.0}, {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"state": "best"},
-        {"update": "sgd"},
+        {"learning_rate": -1.0}, {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"update": "sgd"},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told(settings):
@@ -184,7 +177,7 @@ def test_every_policy_raises_the_score_of_what_was_better(closed_form, tmp_path,
     assert margin() > before
 
 
-@pytest.mark.parametrize(("settings", "least"), [({}, 0.55), ({"update": "natural", "state": "first"}, 0.65)])
+@pytest.mark.parametrize(("settings", "least"), [({}, 0.55), ({"update": "natural"}, 0.65)])
 def test_it_beats_random_search_where_better_actions_can_be_learned(closed_form, tmp_path, settings, least):
     learned = [
         np.mean([float(row[2]) for row in _run(closed_form, tmp_path / str(seed), 100, seed, **settings)[2][-30:]])
@@ -208,4 +201,4 @@ def test_the_paper_recipe_is_the_papers_letter():
     paper = ReinforceSettings.paper()
     assert (paper.policy, paper.learning_rate) == ("bernoulli", 1e-5)
     assert (paper.warmup, paper.epsilon, paper.samples) == (10, 0.1, 3)
-    assert (paper.state, paper.update, paper.updates, paper.pool, paper.baseline) == ("last", "adam", 1, True, "pool")
+    assert (paper.update, paper.updates, paper.pool, paper.baseline) == ("adam", 1, True, "pool")
