@@ -31,15 +31,17 @@ class ChoiceLSTM(nn.Module):
 
     Args:
         names: What each number means; numbers of one name share an embedding and an output layer.
-        bins: Choices of each.
+        bins: Choices of each; of one name, the fewer are the first of the more.
         hidden: Units.
         generator: Draws the weights.
     """
 
     def __init__(self, names: list[str], bins: np.ndarray, hidden: int, generator: torch.Generator):
         super().__init__()
-        sizes = dict(zip(names, bins.tolist(), strict=True))
-        self.names = names
+        sizes: dict[str, int] = {}
+        for name, count in zip(names, bins.tolist(), strict=True):
+            sizes[name] = max(count, sizes.get(name, 0))
+        self.names, self.bins = names, bins.tolist()
         self.cell = nn.LSTMCell(hidden, hidden)
         self.embeddings = nn.ModuleDict({name: nn.Embedding(size, hidden) for name, size in sizes.items()})
         self.outputs = nn.ModuleDict({name: nn.Linear(hidden, size) for name, size in sizes.items()})
@@ -52,9 +54,9 @@ class ChoiceLSTM(nn.Module):
         state = torch.zeros(count, size), torch.zeros(count, size)
         step = torch.zeros(count, size)
         choices, scores, entropies = [], [], []
-        for position, name in enumerate(self.names):
+        for position, (name, bins) in enumerate(zip(self.names, self.bins, strict=True)):
             state = self.cell(step, state)
-            logits = self.outputs[name](state[0]).log_softmax(dim=1)
+            logits = self.outputs[name](state[0])[:, :bins].log_softmax(dim=1)
             below = logits.detach().double().exp().cumsum(dim=1) < uniform[:, position, None]
             choice = below.sum(dim=1).clamp(max=logits.shape[1] - 1)
             choices.append(choice)
