@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nases_env import embeddings
+from nases_env import embeddings, search_spaces
 from nases_env.embeddings.coverage import DRAWS, _stepped, coverage, round_trip
 from nases_env.search_spaces import MacroSpace
 
@@ -93,6 +93,17 @@ def test_every_draw_is_in_the_box_and_follows_the_seed(draw):
     first, again, other = (DRAWS[draw](decoder, SPACE, np.random.default_rng(seed), 100) for seed in (0, 0, 1))
     assert first.shape == (100, 20) and first.min() >= 0 and first.max() <= 1
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_shares_are_counted_in_the_bins_of_each_number():
+    space = search_spaces.make("micro")
+    found = coverage(embeddings.make("identity", space), space, "uniform")
+    # A node reads one of the 2 to 6 that are before it.
+    of_a_cell = np.mean([1 / bins for bins in range(2, 7)])
+    assert found["first_input cell-2"] == pytest.approx(of_a_cell, abs=0.01)
+    assert found["first_input node4"] == pytest.approx(1 / 6 / 5, abs=0.005)
+    assert found["second_operation identity"] == pytest.approx(0.2, abs=0.01)
+    assert "links on" not in found
 
 
 def test_decisions_are_the_columns_of_a_row():

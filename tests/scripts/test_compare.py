@@ -1,6 +1,7 @@
 import csv
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +91,14 @@ def test_a_killed_comparison_goes_on(start, run, tmp_path):
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("seed*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
+    started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [pid for pid in started if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert workers and not any(Path(f"/proc/{pid}").exists() for pid in workers), "a worker outlived the comparison"
     done = run("compare.py", *arguments)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.rglob("seed*.json"))) == 6
