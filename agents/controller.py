@@ -1,4 +1,4 @@
-"""The controller g: the pretrained simulator's weights, fine-tuned; state → distribution over embeddings.
+"""The controller g: the pretrained simulator and an offset of its logits; state → distribution over embeddings.
 
 It stands between the decoder's two fixed tables, as `decoder.encode` does.
 """
@@ -18,13 +18,13 @@ EPSILON = 1e-6
 LARGEST_LOGIT = 4.0
 """Of an embedding, in a natural step: beyond it the sigmoid hardly changes."""
 RANDOM_DEVIATION = {"logit_normal": 1.8, "bernoulli": 0.5, "deterministic": 0.5}
-"""Of what a natural step is measured in, for random children: logits cut off, or bits."""
+"""Of logits of uniform codes, and of fair bits: what a natural step is measured in."""
 
 
 class Controller(nn.Module):
     """Any simulator with one of three policies on its logits, which an offset (n,) is added to.
 
-    * `logit_normal`: z ~ N(logits, σ²), embedding = sigmoid(z); σ is learned.
+    * `logit_normal`: z ~ N(logits, σ²), embedding = sigmoid(z).
     * `bernoulli`: every number of the embedding is 0 or 1, with probability sigmoid(logits) of a 1.
     * `deterministic`: the embedding is sigmoid(logits), and its own cross-entropy target.
 
@@ -97,7 +97,9 @@ class Controller(nn.Module):
         self.offset.copy_(torch.from_numpy(length * gradient))
 
     def _features(self, embeddings: np.ndarray) -> np.ndarray:
-        """What the policy's score is linear in, float64 (N, n); random embeddings have mean 0 and deviation 1."""
+        """What the policy's score is linear in, float64 (N, n); of uniform codes and of fair bits about 0 with a
+        deviation of 1 (with calibration `both`, random codes vary less).
+        """
         embeddings = embeddings.astype(np.float64)
         if self.policy == "logit_normal":
             clipped = np.clip(embeddings, EPSILON, 1 - EPSILON)

@@ -35,8 +35,8 @@ class PredictorSettings:
 
 
 class PredictorGuided(DiscreteAgent):
-    """The candidate with the highest predicted reward is built. (The paper widens cells step by step; layers here are
-    always 15, so what is progressive is the predictor.)
+    """The candidate with the highest predicted reward is built. (The paper widens cells step by step; the number of
+    choices here is always the same, so what is progressive is the predictor.)
     """
 
     settings_class = PredictorSettings

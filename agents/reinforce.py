@@ -23,18 +23,19 @@ class ReinforceSettings:
     policy: Policy = "logit_normal"
     """Distribution over embeddings, see Controller. The paper: Bernoulli; its released code: deterministic."""
     sigma: float = 0.7
-    """Standard deviation of logit_normal, before the sigmoid; adam learns it."""
+    """Standard deviation of logit_normal, before the sigmoid; learned by adam, fixed otherwise."""
     warmup: int = 15
     """Random children in the beginning, without updates."""
     epsilon: float = 0.0
     """Chance of a random child afterwards."""
     update: Update = "natural"
-    """After each child: one natural-gradient step from the simulator's weights, estimated from the whole pool (see
-    Controller.natural_step); or steps of Adam on a few entries, as in the paper."""
+    """After each child (or batch): one natural-gradient step from the simulator's weights, estimated from the whole
+    pool; or steps of Adam on a few entries, as in the paper."""
     step: float = 120.0
-    """Length of the natural step."""
+    """Length of the natural step, see Controller.natural_step. This one moves logits by 5 to 10: most numbers of an
+    embedding end near 0 or 1, those that rewards tell nothing of in between."""
     ridge: float = 10.0
-    """Penalty of the natural step."""
+    """Penalty of the natural step, in random children."""
     learning_rate: float = 1e-4
     """Adam's. The paper's stage-1 value, 1e-5, hardly moves it within 100 children."""
     pool: bool = True
@@ -42,7 +43,7 @@ class ReinforceSettings:
     samples: int = 3
     """Pool entries per step of Adam."""
     updates: int = 1
-    """Steps of Adam after each child; 0: nothing is learned."""
+    """Steps of Adam after each child; with 0 adam learns nothing."""
     baseline: Baseline = "pool"
     """What rewards are compared with, see RewardPool."""
     pretrained: bool = True

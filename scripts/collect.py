@@ -44,6 +44,8 @@ GOOD = 0.1
 """Share of the children so far that are mutated, those with the highest rewards."""
 MUTATED = 3
 """Numbers of an origin vector that a mutation draws anew, at most."""
+SOURCES = {"macro": "autoencoder-uniform", "micro": "autoencoder"}
+"""Decoders whose actions are a source, where none is named."""
 ROUND = 20
 """Architectures that are chosen together."""
 
@@ -79,8 +81,11 @@ class Options:
     """Search space: macro or micro."""
     rules: str = "paper"
     """Rules of the macro space."""
-    decoder: str = "autoencoder-uniform"
-    """Whose uniform actions, calibrated, are a source, see scripts/search.py."""
+    reward: str = "eq1"
+    """eq1 or validation."""
+    decoder: str | None = None
+    """Whose uniform actions, calibrated, are a source, see scripts/search.py; None: autoencoder-uniform, in the micro
+    space autoencoder."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -105,6 +110,7 @@ class Options:
             "protocol": {"preset": self.protocol, **parse_overrides(self.overrides)},
             "space": self.space,
             "rules": self.rules,
+            "reward": self.reward,
             "decoder": "identity",
             "device": self.device,
             "workers": self.workers,
@@ -267,7 +273,9 @@ def main(options: Options) -> int:
         keywords = options.environment()
         environment = gym.make("NASES-v0", ledger=str(run.journal), **keywords).unwrapped
         assert isinstance(environment, NASESEnv)
-        plan = Plan(environment, embeddings.make(options.decoder, environment.space, "output"), options)
+        decoder = options.decoder or SOURCES[options.space]
+        options = dataclasses.replace(options, decoder=decoder)
+        plan = Plan(environment, embeddings.make(decoder, environment.space, "output"), options)
         settings = {
             name: value for name, value in dataclasses.asdict(options).items() if name not in ("run_dir", "table")
         }

@@ -33,7 +33,8 @@ class Options:
     """Draws actions in four ways, decodes them and counts what comes out."""
 
     decoders: tuple[str, ...] = ("autoencoder",)
-    """autoencoder, autoencoder-uniform, autoencoder-paper, pca, random, identity or weights files."""
+    """autoencoder, pca, random, identity or weights files; of the macro space also autoencoder-uniform and
+    autoencoder-paper."""
     space: str = "macro"
     """Search space: macro or micro."""
     calibration: str = "none"
@@ -73,7 +74,7 @@ def draw_shares(axes: Axes, name: str, title: str, table: Table) -> None:
         axes.bar(list(table), shares, bottom=bottom, label=column.removeprefix(prefix).replace("_", " "))
         bottom = [low + share for low, share in zip(bottom, shares, strict=True)]
     axes.set(title=title, ylim=(0, 1.25))
-    axes.legend(fontsize="small", loc="upper center", ncols=len(labels))
+    axes.legend(fontsize="small", loc="upper center", ncols=min(3, len(labels)))
 
 
 def draw_bars(axes: Axes, title: str, measure: str, style: str, table: Table) -> None:
@@ -119,8 +120,8 @@ def draw_picture(table: Table, space: SearchSpace, reference: dict[str, float], 
     figure.suptitle(title, fontsize="x-large")
     draws = {draw: table[draw] for draw in DRAWS}
     beside = draws | {SPACE: reference}
-    labelled = dict.fromkeys(dimension.name for dimension in space.dimensions if dimension.labels)
-    for axes, name in zip(panels[0], labelled, strict=False):
+    names = {"macro": ("kernel_type", "filter_size"), "micro": ("first_input", "first_operation")}[space.name]
+    for axes, name in zip(panels[0, :2], names, strict=True):
         draw_shares(axes, name, f"How often each {name.replace('_', ' ')} is chosen", beside)
     if "links on" in reference:
         draw_bars(panels[0, 2], "Links between the layers of a network", "links on", "{:.1f}", beside)
@@ -139,7 +140,7 @@ def _title(name: str, options: Options, uniform: dict[str, float]) -> str:
     return (
         f"What the decoder {Path(name).stem} reaches (calibration {options.calibration}, {options.samples:,} actions)\n"
         f"uniform actions: {uniform['distinct']:.1%} distinct networks; two of them differ in {uniform['hamming']:.1f} "
-        "operations and sizes"
+        "decisions"
     )
 
 

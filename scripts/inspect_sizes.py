@@ -23,7 +23,7 @@ QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class Options:
-    """Draws uniform origin vectors and builds what they mean."""
+    """Draws uniform origin vectors and builds what they mean, for CIFAR-10; digits: --image-size 8 --channels 1."""
 
     space: str = "macro"
     """Search space: macro or micro."""
@@ -49,8 +49,9 @@ class Options:
 
 def measure(options: Options) -> list[dict[str, int | str]]:
     """A row for each network."""
-    if options.children < 1:
-        raise ValueError(f"--children {options.children} has to be at least 1")
+    for name in ("children", "image_size", "channels", "classes"):
+        if (value := getattr(options, name)) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} {value} has to be at least 1")
     space = search_spaces.make(options.space, options.rules)
     protocol = resolve({"preset": options.protocol, **parse_overrides(options.overrides)})
     side = protocol.image_size or options.image_size

@@ -39,6 +39,8 @@ class Options:
     """Search space: macro or micro."""
     rules: str = "paper"
     """Rules of the macro space."""
+    reward: str = "eq1"
+    """eq1 or validation."""
     children: int = 30
     """Random architectures, the same for every protocol."""
     seeds: int = 3
@@ -63,7 +65,7 @@ def evaluate(options: Options, child: int, seed: int) -> dict[str, float | str]:
     return {
         "child": child,
         "seed": seed,
-        "reward": rewards.eq1(found),
+        "reward": rewards.make(options.reward)(found),
         "validation_accuracy": found.validation_accuracy,
         "train_accuracy": found.train_accuracy,
         "parameters": found.parameters,

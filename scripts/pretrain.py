@@ -142,11 +142,11 @@ def table1_jobs(options: Options) -> list[PretrainingJob]:
     base = recipe_settings(options.recipe)
     taken = {"minutes": options.minutes is not None} | {
         name: getattr(options.settings, name) != getattr(base, name)
-        for name in ("seed", "embedding_size", "finetune_steps")
+        for name in ("seed", "embedding_size", "finetune_steps", "space")
     }
     if wrong := [f"--{name.replace('_', '-')}" for name, given in taken.items() if given]:
         raise ValueError(
-            f"--table1 has sizes, seeds and steps of its own and no fine-tune; leave out {', '.join(wrong)}"
+            f"--table1 is of the macro space and has sizes and seeds, but no fine-tune; leave out {', '.join(wrong)}"
         )
     if not options.sizes or len(set(options.sizes)) < len(options.sizes):
         raise ValueError(f"--sizes {options.sizes} have to be different embedding sizes")

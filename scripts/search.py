@@ -86,7 +86,8 @@ class Options:
     rules: str | None = None
     """paper or published."""
     decoder: str | None = None
-    """autoencoder, autoencoder-uniform, autoencoder-paper, pca, random, identity or a weights file."""
+    """autoencoder, pca, random, identity or a weights file; in the macro space also autoencoder-uniform and
+    autoencoder-paper."""
     calibration: str | None = None
     """output, none or both."""
     reward: str | None = None

@@ -127,7 +127,11 @@ def read_card(path: Path) -> dict:
     if wrong or card["kind"] not in KINDS:
         raise ValueError(
             f"{card_path} is no card of an autoencoder that scripts/pretrain.py wrote"
-            + (f": it lacks {', '.join(wrong)}" if wrong else f": its kind is {card['kind']!r}")
+            + (
+                f": it lacks {', '.join(wrong)}"
+                if wrong
+                else f": its kind is {card['kind']!r}, none of {', '.join(KINDS)}"
+            )
         )
     return card
 

@@ -38,7 +38,8 @@ def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_
 
     Returns:
         * `outside`: share of raw numbers outside [0, 30], before table and clip.
-        * `NAME LABEL`: share of each bin that has a label, of all numbers of that name (uniform: its width / 30).
+        * `NAME LABEL`: share of each bin that has a label, of all numbers of that name (uniform: its width /
+          30, averaged over those numbers).
         * `distinct`: share of architectures that no earlier action gave.
         * `links on`: mean number of links in an architecture, where the space has links.
         * `hamming`: mean number of many-valued decisions (filters left out) in which two actions differ.

@@ -93,4 +93,11 @@ def uniform(rng: np.random.Generator, fan_in: int, shape: tuple[int, ...]) -> np
 
 def from_torch(tensor: torch.Tensor) -> np.ndarray:
     """A copy as numpy; matrices in Fortran order, see `mlp.Dense`."""
-    return np.asfortranarray(tensor.detach().cpu().numpy()).copy(order="F")
+    return np.array(tensor.detach().cpu().numpy(), order="F")
+
+
+def torch_activation(name: str) -> torch.nn.Module:
+    """The module of one of ACTIVATIONS."""
+    from torch import nn
+
+    return {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}[name]()

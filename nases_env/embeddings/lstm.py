@@ -108,10 +108,12 @@ class LSTM(Half):
     def _walk(self, blocks: np.ndarray) -> np.ndarray:
         plan = self.blueprint
         hidden = cell = np.zeros((*blocks.shape[:2], HIDDEN_UNITS), dtype=np.float32)
-        written = []
+        weight, written = self.weights["input.weight"].T, []
+        seen = None if plan.reads else product(blocks, weight)
         for step in range(plan.steps):
-            seen = blocks[..., step * plan.inputs : (step + 1) * plan.inputs] if plan.reads else blocks
-            gates = product(seen, self.weights["input.weight"].T) + product(hidden, self.weights["hidden.weight"].T)
+            if plan.reads:
+                seen = product(blocks[..., step * plan.inputs : (step + 1) * plan.inputs], weight)
+            gates = seen + product(hidden, self.weights["hidden.weight"].T)
             take, keep, new, show = np.split(gates + self.weights["gates.bias"], 4, axis=2)
             sigmoid = ACTIVATIONS["sigmoid"]
             cell = sigmoid(keep) * cell + sigmoid(take) * np.tanh(new)

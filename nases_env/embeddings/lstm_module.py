@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nases_env.embeddings.halves import torch_activation
+
 if TYPE_CHECKING:
     from nases_env.embeddings.lstm import LSTMBlueprint
-
-ACTIVATIONS = {"sigmoid": nn.Sigmoid, "linear": nn.Identity}
 
 
 class LSTMModule(nn.Module):
@@ -22,7 +22,7 @@ class LSTMModule(nn.Module):
         # Weights come from the half; drawing some would move torch's global generator.
         self.cells = nn.LSTM(blueprint.inputs, hidden_units, batch_first=True, device="meta").to_empty(device="cpu")
         self.linear = nn.utils.skip_init(nn.Linear, hidden_units, blueprint.outputs)
-        self.activation = ACTIVATIONS[blueprint.activation]()
+        self.activation = torch_activation(blueprint.activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Read the sequence, or write it."""

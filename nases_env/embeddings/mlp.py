@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nases_env.embeddings.base import in_blocks, product
-from nases_env.embeddings.halves import ACTIVATIONS, Blueprint, Half, from_torch, uniform
+from nases_env.embeddings.halves import ACTIVATIONS, Blueprint, Half, from_torch, torch_activation, uniform
 
 if TYPE_CHECKING:
     import torch
@@ -79,19 +79,13 @@ class MLP(Half):
         """Linear layers and activations in turn."""
         import torch
 
-        activations = {
-            "relu": torch.nn.ReLU,
-            "tanh": torch.nn.Tanh,
-            "sigmoid": torch.nn.Sigmoid,
-            "linear": torch.nn.Identity,
-        }
         modules: list[torch.nn.Module] = []
         for layer in self.layers:
             linear = torch.nn.utils.skip_init(torch.nn.Linear, layer.weight.shape[1], layer.weight.shape[0])
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(np.array(layer.weight)))
                 linear.bias.copy_(torch.from_numpy(np.array(layer.bias)))
-            modules += [linear, activations[layer.activation]()]
+            modules += [linear, torch_activation(layer.activation)]
         return torch.nn.Sequential(*modules)
 
 

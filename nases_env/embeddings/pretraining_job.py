@@ -56,7 +56,10 @@ class PretrainingJob:
 
     def difference(self) -> str:
         """In what way the checkpoint or the finished model was trained otherwise; empty: in none."""
-        before, now = self.stored_settings(), json.loads(json.dumps(dataclasses.asdict(self.settings)))
+        # A setting that did not exist once had its default.
+        before = dataclasses.asdict(PretrainingSettings()) | self.stored_settings()
+        now = dataclasses.asdict(self.settings)
+        before, now = (json.loads(json.dumps(settings)) for settings in (before, now))
         if self.begun:
             before, now = before | {"device": self._metadata()["device"]}, now | {"device": self._device_type}
         return "; ".join(

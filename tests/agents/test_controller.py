@@ -6,17 +6,21 @@ from agents.controller import Controller
 from nases_env import embeddings, search_spaces
 
 SPACE = search_spaces.make()
+CELLS = search_spaces.make("micro")
 
 
-def _controller(policy="logit_normal", decoder="autoencoder", calibration="output", sigma=1.0, pretrained=True):
-    made = embeddings.make(decoder, SPACE, calibration)
+def _controller(
+    policy="logit_normal", decoder="autoencoder", calibration="output", sigma=1.0, pretrained=True, space=SPACE
+):
+    made = embeddings.make(decoder, space, calibration)
     return Controller(made, policy, sigma, pretrained, np.random.default_rng(0)), made
 
 
+@pytest.mark.parametrize("space", [SPACE, CELLS], ids=lambda space: space.name)
 @pytest.mark.parametrize("calibration", ["output", "none", "both"])
-def test_the_fresh_controller_stands_where_the_encoder_stands(calibration):
-    controller, decoder = _controller("deterministic", calibration=calibration)
-    states = SPACE.sample(np.random.default_rng(1), 5)
+def test_the_fresh_controller_stands_where_the_encoder_stands(calibration, space):
+    controller, decoder = _controller("deterministic", calibration=calibration, space=space)
+    states = space.sample(np.random.default_rng(1), 5)
     actions = decoder.code_to_action(controller.sample(states, np.random.default_rng(0)))
     np.testing.assert_allclose(actions, decoder.encode(states), atol=1e-5)
 
@@ -114,6 +118,14 @@ def test_the_offset_moves_what_is_drawn():
     after = controller.sample(state, rng)
     assert after[0, 0] > before[0, 0]
     np.testing.assert_array_equal(after[0, 1:], before[0, 1:])
+
+
+def test_fresh_weights_have_the_layers_of_the_simulator():
+    (own, _), (fresh, _) = (_controller(space=CELLS, pretrained=pretrained) for pretrained in (True, False))
+    shapes = [{name: tensor.shape for name, tensor in each.state_dict().items()} for each in (own, fresh)]
+    assert shapes[0] == shapes[1] and any("cells" in name for name in shapes[0])
+    state = CELLS.sample(np.random.default_rng(1), 1)
+    assert not torch.equal(own._logits(state), fresh._logits(state))
 
 
 def test_training_the_controller_leaves_the_decoder_alone():

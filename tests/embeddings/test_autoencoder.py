@@ -244,9 +244,10 @@ import sys
 import numpy as np
 from nases_env import embeddings
 from nases_env.search_spaces import MacroSpace, MicroSpace
-decoder = embeddings.make("autoencoder", MacroSpace())
-assert "_tensors" not in vars(decoder), "weights were read before they were used"
-decoder.encode(decoder.decode(np.zeros((2, decoder.action_size))))
+for space in (MacroSpace(), MicroSpace()):
+    decoder = embeddings.make("autoencoder", space)
+    assert "_tensors" not in vars(decoder), "weights were read before they were used"
+    decoder.encode(decoder.decode(np.zeros((2, decoder.action_size))))
 print(sorted(name for name in ("torch", "sklearn", "torchvision") if name in sys.modules))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

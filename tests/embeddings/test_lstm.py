@@ -1,4 +1,4 @@
-"""The layers of v3's autoencoder, by hand and against torch."""
+"""The layers of v3's autoencoder, against torch."""
 
 import numpy as np
 import pytest
@@ -40,6 +40,22 @@ def test_module_computes_what_the_cells_compute(blueprint, half, x):
     module = half.module()
     np.testing.assert_allclose(module(torch.from_numpy(x)).detach().numpy(), half.forward(x), atol=1e-6)
     assert np.array_equal(blueprint.read(module).forward(x), half.forward(x))
+
+
+def test_a_trained_module_is_read_whole(blueprint, half, x):
+    module, generator = half.module(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():  # torch's second bias of the gates too
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    read = blueprint.read(module).forward(x)
+    np.testing.assert_allclose(module(torch.from_numpy(x)).detach().numpy(), read, atol=1e-6)
+    assert np.abs(read - half.forward(x)).max() > 0.01
+
+
+def test_a_module_leaves_the_global_random_state_alone(half):
+    before = torch.get_rng_state()
+    half.module()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_simulator_hears_every_step():

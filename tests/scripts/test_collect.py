@@ -101,3 +101,17 @@ def test_what_cannot_be_collected_is_said(run, tmp_path, arguments, words):
 def test_other_options_than_those_of_the_folder_are_refused(collected, run):
     done = run("collect.py", *_arguments(collected, 40), "--rules", "published")
     assert done.returncode == 2 and "was started with other options" in done.stderr
+
+
+def test_cells_are_collected_by_their_validation_accuracy(run, tmp_path):
+    cells = ["--space", "micro", "--reward", "validation", "--protocol", "digits-micro"]
+    tiny = ["train_images=64", "validation_images=32", "epochs=1", "cell_filters=2"]
+    table = ["--run-dir", tmp_path, "--table", tmp_path / "table.csv.gz", "--device", "cpu"]
+    plan = ["--children", 4, "--repeated", 1, "--seeds", 2]
+    done = run("collect.py", *plan, *cells, *table, "--overrides", *tiny)
+    assert done.returncode == 0, done.stderr
+    rows = _rows(tmp_path)
+    assert len(rows) == 5
+    assert all(row["reward"] == row["validation_accuracy"] for row in rows)
+    assert {json.loads(row["architecture"])["space"] for row in rows} == {"micro"}
+    assert json.loads((tmp_path / "table.json").read_text())["decoder"] == "autoencoder"

@@ -34,3 +34,13 @@ def test_decoders_of_one_name_in_two_places_get_two_pictures(run, tmp_path):
 def test_an_unknown_decoder_says_which_there_are(run, tmp_path):
     done = run("inspect_decoder.py", "--decoders", "vae", "--out", tmp_path / "report")
     assert done.returncode == 2 and "'autoencoder'" in done.stderr
+
+
+def test_cells_are_counted_and_drawn(run, tmp_path):
+    out = tmp_path / "report"
+    done = run("inspect_decoder.py", "--space", "micro", "--decoders", "autoencoder", "--samples", 200, "--out", out)
+    assert done.returncode == 0, done.stderr
+    for word in ("first_input cell-1", "second_operation max_pool_3x3", "operation flips 0.05", "input kept"):
+        assert word in done.stdout
+    assert "links on" not in done.stdout
+    assert Image.open(out / "autoencoder.png").size[0] > 1000
