@@ -106,7 +106,7 @@ class LSTM(Half):
         return in_blocks(x, self._walk)
 
     def _walk(self, blocks: np.ndarray) -> np.ndarray:
-        plan = self.blueprint
+        plan, sigmoid = self.blueprint, ACTIVATIONS["sigmoid"]
         hidden = cell = np.zeros((*blocks.shape[:2], HIDDEN_UNITS), dtype=np.float32)
         weight, written = self.weights["input.weight"].T, []
         seen = None if plan.reads else product(blocks, weight)
@@ -115,7 +115,6 @@ class LSTM(Half):
                 seen = product(blocks[..., step * plan.inputs : (step + 1) * plan.inputs], weight)
             gates = seen + product(hidden, self.weights["hidden.weight"].T)
             take, keep, new, show = np.split(gates + self.weights["gates.bias"], 4, axis=2)
-            sigmoid = ACTIVATIONS["sigmoid"]
             cell = sigmoid(keep) * cell + sigmoid(take) * np.tanh(new)
             hidden = sigmoid(show) * np.tanh(cell)
             if not plan.reads:
