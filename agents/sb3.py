@@ -68,7 +68,7 @@ class SB3Agent(Agent):
         vector = DummyVecEnv([lambda: rescaled])
         vector.seed(seed)
         model = getattr(sb3, self.algorithm)
-        chosen = self.settings | self._noise(self._decoder.action_size) | (settings or {})
+        chosen = self._ready(self.settings | (settings or {}))
         self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **chosen)
         self.model.set_logger(Logger(None, [_ToRecorder(env)]))
 
@@ -96,9 +96,9 @@ class SB3Agent(Agent):
         """The policy's weights."""
         return {name: tensor.numpy() for name, tensor in self.model.policy.state_dict().items()}
 
-    def _noise(self, action_size: int) -> dict[str, Any]:
-        """Settings that depend on the size of an action."""
-        return {}
+    def _ready(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings as the library takes them."""
+        return settings
 
 
 class PPO(SB3Agent):
@@ -139,13 +139,20 @@ class SAC(SB3Agent):
 
 
 class TD3(SB3Agent):
-    """Twin delayed DDPG (Fujimoto et al. 2018), 10 random children, then 4 updates a child and Gaussian noise."""
+    """Twin delayed DDPG (Fujimoto et al. 2018), 10 random children, then 4 updates a child.
+
+    Its `action_noise` is the deviation of normal noise on actions in [−1, 1], or a noise of stable-baselines3.
+    """
 
     algorithm = "TD3"
-    settings = _OFF_POLICY
+    settings: ClassVar[dict[str, Any]] = {**_OFF_POLICY, "action_noise": 0.2}
 
-    def _noise(self, action_size: int) -> dict[str, Any]:
-        return {"action_noise": NormalActionNoise(np.zeros(action_size), np.full(action_size, 0.2))}
+    def _ready(self, settings: dict[str, Any]) -> dict[str, Any]:
+        noise = settings["action_noise"]
+        if isinstance(noise, int | float):
+            size = self._decoder.action_size
+            noise = NormalActionNoise(np.zeros(size), np.full(size, noise))
+        return settings | {"action_noise": noise}
 
 
 AGENTS: dict[str, type[SB3Agent]] = {"ppo": PPO, "a2c": A2C, "sac": SAC, "td3": TD3}

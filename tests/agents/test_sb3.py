@@ -63,3 +63,9 @@ def test_its_losses_stand_beside_the_curves_of_the_search(closed_form, tmp_path,
 def test_ppo_learns_from_its_last_roll_out(closed_form, tmp_path):
     agent, _, _ = _run(closed_form, tmp_path, "ppo", 20)
     assert agent.model._n_updates == 20 // agent.model.n_steps * agent.model.n_epochs
+
+
+def test_td3_takes_the_deviation_of_its_noise(closed_form, tmp_path):
+    recorder = Recorder(closed_form(), tmp_path, 1, progress=False)
+    noise = agents.find("td3")(recorder, 0, {"action_noise": 0.4}).model.action_noise
+    assert noise._sigma.tolist() == [0.4] * 20
