@@ -25,7 +25,7 @@ except ImportError as error:
         "this agent needs stable-baselines3, which is not installed; pip install 'stable-baselines3>=2.9'"
     ) from error
 
-_OFF_POLICY: dict[str, Any] = {"learning_starts": 10, "batch_size": 32, "train_freq": 1, "gradient_steps": 4}
+_OFF_POLICY: dict[str, Any] = {"learning_starts": 20, "train_freq": 1, "gradient_steps": 4}
 
 
 class _ToRecorder(KVWriter):
@@ -131,7 +131,6 @@ class SAC(SB3Agent):
     algorithm = "SAC"
     settings: ClassVar[dict[str, Any]] = {
         **_OFF_POLICY,
-        "learning_starts": 20,
         "batch_size": 16,
         "ent_coef": 0.005,
         "learning_rate": 1e-3,
@@ -139,13 +138,18 @@ class SAC(SB3Agent):
 
 
 class TD3(SB3Agent):
-    """Twin delayed DDPG (Fujimoto et al. 2018), 10 random children, then 4 updates a child.
+    """Twin delayed DDPG (Fujimoto et al. 2018), 20 random children, then 4 updates a child.
 
     Its `action_noise` is the deviation of normal noise on actions in [−1, 1], or a noise of stable-baselines3.
     """
 
     algorithm = "TD3"
-    settings: ClassVar[dict[str, Any]] = {**_OFF_POLICY, "action_noise": 0.2}
+    settings: ClassVar[dict[str, Any]] = {
+        **_OFF_POLICY,
+        "batch_size": 64,
+        "learning_rate": 3e-4,
+        "action_noise": 0.2,
+    }
 
     def _ready(self, settings: dict[str, Any]) -> dict[str, Any]:
         noise = settings["action_noise"]
