@@ -18,6 +18,7 @@ import tyro
 
 import nases_env  # noqa: F401  (registers the ids)
 from nases_env import embeddings
+from nases_env.embeddings.coverage import found_again
 
 STEPS = (0.05, 0.1, 0.2)
 BATCH = 256
@@ -66,8 +67,7 @@ def measure(reward: Callable[[np.ndarray], np.ndarray], decoder: embeddings.Deco
     for step in STEPS:
         moved = np.clip(near + step * rng.standard_normal(near.shape), 0, 1).astype(np.float32)
         row[f"correlation {step}"] = float(np.corrcoef(rewards[: len(near)], reward(moved))[0, 1])
-    found = decoder.encode(decoder.decode(near))
-    return row | {"found again": float(np.corrcoef(near.ravel(), found.ravel())[0, 1])}
+    return row | {"found again": found_again(decoder, near)}
 
 
 def main(options: Options) -> int:

@@ -74,6 +74,7 @@ def round_trip(decoder: Decoder, space: SearchSpace, samples: int = 10_000, seed
     Returns:
         * `NAME kept`: share of decisions that stay.
         * `error`, `error at noise DEVIATION`: mean squared error in raw units (two independent vectors: 150).
+        * `found again`: the other way round, `found_again` of uniform actions.
     """
     rng = _generator(seed)
     origins = space.sample(rng, samples)
@@ -85,7 +86,13 @@ def round_trip(decoder: Decoder, space: SearchSpace, samples: int = 10_000, seed
         noisy = (actions + rng.normal(0, 1, actions.shape) * noise).clip(0, 1)
         error = float(((decoder.decode(noisy) - origins) ** 2).mean())
         found[f"error at noise {noise:g}" if noise else "error"] = error
+    found["found again"] = found_again(decoder, rng.uniform(size=actions.shape).astype(np.float32))
     return found
+
+
+def found_again(decoder: Decoder, actions: np.ndarray) -> float:
+    """Correlation of actions' numbers, (n, k), with those of the encodings of what they decode to."""
+    return float(np.corrcoef(actions.ravel(), decoder.encode(decoder.decode(actions)).ravel())[0, 1])
 
 
 def _generator(seed: int) -> np.random.Generator:

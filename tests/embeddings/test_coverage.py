@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nases_env import embeddings, search_spaces
-from nases_env.embeddings.coverage import DRAWS, _stepped, coverage, round_trip
+from nases_env.embeddings.coverage import DRAWS, _stepped, coverage, found_again, round_trip
 from nases_env.search_spaces import MacroSpace
 
 SPACE = MacroSpace()
@@ -61,6 +61,16 @@ def test_the_uniform_decoder_uses_the_cube_before_calibration():
     assert found["links on"] == pytest.approx(20, abs=1)
     for name, share in SHARES.items():
         assert found[name] == pytest.approx(share, abs=0.06)
+
+
+def test_codes_are_found_again_by_an_encoder_that_is_the_inverse():
+    actions = np.random.default_rng(0).random((500, 20), np.float32)
+    assert found_again(embeddings.make("pca", SPACE), actions) == pytest.approx(1, abs=0.01)
+    fine_tuned, as_published = (
+        round_trip(embeddings.make(name, SPACE), SPACE, samples=500)["found again"]
+        for name in ("autoencoder", "autoencoder-paper")
+    )
+    assert 1 > fine_tuned > as_published > 0.5
 
 
 def test_a_larger_step_changes_more(uniform):
