@@ -5,6 +5,7 @@ Actions are rescaled to [−1, 1] and observations to [−1, 1]; `gamma=0`, beca
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -68,7 +69,8 @@ class SB3Agent(Agent):
         vector = DummyVecEnv([lambda: rescaled])
         vector.seed(seed)
         model = getattr(sb3, self.algorithm)
-        chosen = self._ready(self.settings | (settings or {}))
+        # A copy, for A2C writes its optimiser into policy_kwargs.
+        chosen = deepcopy(self._ready(self.settings | (settings or {})))
         self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **chosen)
         self.model.set_logger(Logger(None, [_ToRecorder(env)]))
 

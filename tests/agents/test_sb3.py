@@ -65,6 +65,13 @@ def test_ppo_learns_from_its_last_roll_out(closed_form, tmp_path):
     assert agent.model._n_updates == 20 // agent.model.n_steps * agent.model.n_epochs
 
 
+@pytest.mark.parametrize("name", ["ppo", "a2c", "sac", "td3"])
+def test_a_model_does_not_change_the_default_settings(closed_form, tmp_path, name):
+    before = repr(agents.find(name).settings)
+    agents.find(name)(Recorder(closed_form(), tmp_path, 1, progress=False), 0)
+    assert repr(agents.find(name).settings) == before
+
+
 def test_td3_takes_the_deviation_of_its_noise(closed_form, tmp_path):
     recorder = Recorder(closed_form(), tmp_path, 1, progress=False)
     noise = agents.find("td3")(recorder, 0, {"action_noise": 0.4}).model.action_noise
