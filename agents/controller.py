@@ -1,4 +1,4 @@
-"""The controller g: the pretrained simulator and an offset of its logits; state → distribution over embeddings.
+"""The controller g: the pretrained simulator; state → distribution over embeddings.
 
 It stands between the decoder's two fixed tables, as `decoder.encode` does.
 """
@@ -15,14 +15,10 @@ from nases_env.embeddings import Decoder, fresh_simulator
 
 Policy = Literal["logit_normal", "bernoulli", "deterministic"]
 EPSILON = 1e-6
-LARGEST_LOGIT = 4.0
-"""Of an embedding, in a natural step: beyond it the sigmoid hardly changes."""
-RANDOM_DEVIATION = {"logit_normal": 1.8, "bernoulli": 0.5, "deterministic": 0.5}
-"""Of logits of uniform codes, and of fair bits: what a natural step is measured in."""
 
 
 class Controller(nn.Module):
-    """Any simulator with one of three policies on its logits, which an offset (n,) is added to.
+    """Any simulator with one of three policies on its logits.
 
     * `logit_normal`: z ~ N(logits, σ²), embedding = sigmoid(z).
     * `bernoulli`: every number of the embedding is 0 or 1, with probability sigmoid(logits) of a 1.
@@ -44,16 +40,23 @@ class Controller(nn.Module):
         self._decoder = decoder
         simulator = decoder.simulator() if pretrained else None
         self.simulator = simulator or fresh_simulator(decoder, rng)
-        self.offset: torch.Tensor
-        self.register_buffer("offset", torch.zeros(decoder.action_size))
         self.log_sigma = nn.Parameter(torch.full((decoder.action_size,), float(np.log(sigma))))
 
-    def sample(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Embeddings, float32 (K, n) in [0, 1], drawn for origin vectors (K, m)."""
+    def logits(self, states: np.ndarray) -> np.ndarray:
+        """What embeddings are drawn around before the sigmoid, float64 (K, n), for origin vectors (K, m)."""
         with torch.no_grad():
-            logits = self._logits(states).double().numpy()
+            return self._logits(states).double().numpy()
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """Deviations of what is drawn before the sigmoid, (n,); 0 where it is no normal distribution."""
+        sigma = np.exp(self.log_sigma.detach().numpy())
+        return sigma if self.policy == "logit_normal" else np.zeros_like(sigma)
+
+    def draw(self, logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Embeddings, float32 (K, n) in [0, 1], drawn around logits (K, n)."""
         if self.policy == "logit_normal":
-            logits = logits + np.exp(self.log_sigma.detach().numpy()) * rng.standard_normal(logits.shape)
+            logits = logits + self.sigma * rng.standard_normal(logits.shape)
         probabilities = 1.0 / (1.0 + np.exp(-logits))
         if self.policy == "bernoulli":
             return (rng.random(logits.shape) < probabilities).astype(np.float32)
@@ -77,36 +80,5 @@ class Controller(nn.Module):
         z = torch.logit(target.clamp(EPSILON, 1 - EPSILON))
         return torch.distributions.Normal(logits, self.log_sigma.exp()).log_prob(z).sum(dim=1)
 
-    def natural_step(self, embeddings: np.ndarray, advantages: np.ndarray, length: float, ridge: float) -> None:
-        """Put the offset one natural-gradient step away from the simulator's logits.
-
-        The gradient is the ridge regression of advantages (N,) on embeddings (N, n) before the sigmoid: an episodic
-        natural actor-critic (Peters and Schaal 2008) whose features leave the state out. It holds for embeddings that
-        other policies drew, random ones too.
-
-        Args:
-            embeddings: As they were drawn.
-            advantages: What they brought.
-            length: Of the step: logits per advantage and deviation of a random embedding.
-            ridge: Penalty, in random embeddings.
-        """
-        features = self._features(embeddings)
-        features -= features.mean(axis=0)
-        covariance = features.T @ features + ridge * np.eye(features.shape[1])
-        gradient = np.linalg.solve(covariance, features.T @ (advantages - advantages.mean()))
-        self.offset.copy_(torch.from_numpy(length * gradient))
-
-    def _features(self, embeddings: np.ndarray) -> np.ndarray:
-        """What the policy's score is linear in, float64 (N, n); of uniform codes and of fair bits about 0 with a
-        deviation of 1 (with calibration `both`, random codes vary less).
-        """
-        embeddings = embeddings.astype(np.float64)
-        if self.policy == "logit_normal":
-            clipped = np.clip(embeddings, EPSILON, 1 - EPSILON)
-            centred = np.clip(np.log(clipped / (1 - clipped)), -LARGEST_LOGIT, LARGEST_LOGIT)
-        else:
-            centred = embeddings - 0.5
-        return centred / RANDOM_DEVIATION[self.policy]
-
     def _logits(self, states: np.ndarray) -> torch.Tensor:
-        return self.simulator(torch.from_numpy(self._decoder.origin_to_raw(states))) + self.offset
+        return self.simulator(torch.from_numpy(self._decoder.origin_to_raw(states)))

@@ -10,10 +10,11 @@ import torch
 
 from agents.base import Agent, Transition
 from agents.controller import Controller, Policy
+from agents.critic import Critic
 from agents.reward_pool import Baseline, RewardPool
 from agents.trace import Trace
 
-Update = Literal["natural", "adam"]
+Update = Literal["critic", "adam"]
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,18 @@ class ReinforceSettings:
     """Random children in the beginning, without updates."""
     epsilon: float = 0.0
     """Chance of a random child afterwards."""
-    update: Update = "natural"
-    """After each child (or batch): one natural-gradient step from the simulator's weights, estimated from the whole
-    pool; or steps of Adam on a few entries, as in the paper."""
-    step: float = 120.0
-    """Length of the natural step, see Controller.natural_step. This one moves logits by 5 to 10: most numbers of an
-    embedding end near 0 or 1, those that rewards tell nothing of in between."""
-    ridge: float = 10.0
-    """Penalty of the natural step, in random children."""
+    update: Update = "critic"
+    """What is learned after each child (or batch). `critic`: a critic, from the whole pool, whose policy gradient the
+    controller's logits climb before a child is drawn. `adam`: the controller's weights, from a few entries, as in the
+    paper."""
+    width: float = 1.0
+    """Of the critic's kernel, in distances of two random embeddings."""
+    ridge: float = 0.2
+    """Variance of a reward's noise that the critic allows for, in variances of the rewards."""
+    steps: int = 20
+    """Steps up the critic's policy gradient."""
+    step: float = 1.0
+    """Length of each, in logits."""
     learning_rate: float = 1e-4
     """Adam's. The paper's stage-1 value, 1e-5, hardly moves it within 100 children."""
     pool: bool = True
@@ -50,14 +55,14 @@ class ReinforceSettings:
     """Whether the controller starts from the simulator's weights."""
 
     def __post_init__(self) -> None:
-        for name, least in {"warmup": 0, "updates": 0, "samples": 1}.items():
+        for name, least in {"warmup": 0, "steps": 0, "updates": 0, "samples": 1}.items():
             value = getattr(self, name)
             self._check(name, type(value) is int and value >= least, f"a whole number, at least {least}")
-        for name in ("sigma", "epsilon", "step", "ridge", "learning_rate"):
+        for name in ("sigma", "epsilon", "width", "ridge", "step", "learning_rate"):
             self._check(name, type(getattr(self, name)) in (int, float), "a number")
         for name in ("step", "learning_rate"):
             self._check(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("sigma", "ridge"):
+        for name in ("sigma", "width", "ridge"):
             self._check(name, getattr(self, name) > 0, "above 0")
         self._check("epsilon", 0 <= self.epsilon <= 1, "between 0 and 1")
         choices = {"policy": Policy, "baseline": Baseline, "update": Update}
@@ -91,6 +96,7 @@ class Reinforce(Agent):
         )
         self.pool = RewardPool(self.settings.baseline)
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
+        self._critic: Critic | None = None
         self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
         """Of the last actions, as they were drawn: a table and a clip are not undone exactly."""
         self._states = np.empty((0, self._decoder.origin_size), dtype=np.float32)
@@ -117,23 +123,30 @@ class Reinforce(Agent):
             return "warmup", self.controller.random(1, self.rng)
         if self.rng.random() < self.settings.epsilon:
             return "epsilon", self.controller.random(1, self.rng)
-        return "controller", self.controller.sample(state[None], self.rng)
+        logits = self.controller.logits(state[None])[0]
+        if self._critic is not None:
+            logits = self._critic.ascend(
+                logits, self.controller.sigma, self.settings.steps, self.settings.step, self.rng
+            )
+        return "controller", self.controller.draw(logits[None], self.rng)
 
     def learn(self, transition: Transition) -> dict[str, float]:
-        """Add to the pool; after the warm-up, update the controller so that what was better becomes more likely."""
+        """Add to the pool; after the warm-up, learn what makes the better children more likely."""
         for entry in zip(self._states, self._embeddings, transition.rewards, strict=True):
             self.pool.add(*entry)
         after_warmup = min(len(transition.rewards), len(self.pool) - self.settings.warmup)
-        if after_warmup <= 0:
+        if self.settings.update == "critic" and after_warmup >= 0:  # the first child afterwards profits from it
+            numbers = self._criticise()
+        elif self.settings.update == "adam" and after_warmup > 0:
+            numbers = self._adam(after_warmup)
+        else:
             return {}
-        numbers = self._natural() if self.settings.update == "natural" else self._adam(after_warmup)
         return numbers | {"train/pool_size": float(len(self.pool))}
 
-    def _natural(self) -> dict[str, float]:
-        """One step from where the controller started."""
-        pool = self.pool.all()
-        self.controller.natural_step(pool.embeddings, pool.advantages, self.settings.step, self.settings.ridge)
-        return {"train/offset": float(self.controller.offset.abs().mean())}
+    def _criticise(self) -> dict[str, float]:
+        """A critic of the whole pool."""
+        self._critic = Critic(self.pool.embeddings(), self.pool.advantages(), self.settings.width, self.settings.ridge)
+        return {"train/critic_explained": self._critic.explained}
 
     def _adam(self, new: int) -> dict[str, float]:
         """Ascend the scores of a few entries, weighted by their advantages; after so many new children."""
@@ -150,5 +163,6 @@ class Reinforce(Agent):
         return numbers | {"train/sigma": float(self.controller.log_sigma.detach().exp().mean())}
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The controller's weights."""
-        return {name: tensor.numpy() for name, tensor in self.controller.state_dict().items()}
+        """The controller's weights, and what the critic knows."""
+        weights = {name: tensor.numpy() for name, tensor in self.controller.state_dict().items()}
+        return weights | (self._critic.state_dict() if self._critic else {})

@@ -49,6 +49,10 @@ class RewardPool:
         self._embeddings.append(embedding)
         self._rewards.append(float(reward))
 
+    def embeddings(self) -> np.ndarray:
+        """Of all entries, (N, n)."""
+        return np.stack(self._embeddings)
+
     def advantages(self) -> np.ndarray:
         """Of all entries, (N,); 0 with baseline `pool` while rewards are equal."""
         rewards = np.array(self._rewards)
@@ -66,10 +70,6 @@ class RewardPool:
     def last(self, count: int = 1) -> Batch:
         """The last entries."""
         return self._batch(np.arange(len(self) - count, len(self)))
-
-    def all(self) -> Batch:
-        """Every entry."""
-        return self._batch(np.arange(len(self)))
 
     def _batch(self, chosen: np.ndarray) -> Batch:
         states = np.stack([self._states[i] for i in chosen])

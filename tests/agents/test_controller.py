@@ -21,7 +21,7 @@ def _controller(
 def test_the_fresh_controller_stands_where_the_encoder_stands(calibration, space):
     controller, decoder = _controller("deterministic", calibration=calibration, space=space)
     states = space.sample(np.random.default_rng(1), 5)
-    actions = decoder.code_to_action(controller.sample(states, np.random.default_rng(0)))
+    actions = decoder.code_to_action(controller.draw(controller.logits(states), np.random.default_rng(0)))
     np.testing.assert_allclose(actions, decoder.encode(states), atol=1e-5)
 
 
@@ -45,16 +45,18 @@ def test_logit_normal_scores_embeddings_on_the_border():
 def test_logit_normal_samples_have_the_deviation_sigma_before_the_sigmoid():
     controller, _ = _controller(sigma=0.3)
     state = SPACE.sample(np.random.default_rng(1), 1)
-    samples = controller.sample(np.repeat(state, 4000, axis=0), np.random.default_rng(0)).astype(np.float64)
+    samples = controller.draw(controller.logits(np.repeat(state, 4000, axis=0)), np.random.default_rng(0)).astype(
+        np.float64
+    )
     z = np.log(samples / (1 - samples))
     np.testing.assert_allclose(z.std(axis=0), 0.3, rtol=0.1)
-    np.testing.assert_allclose(z.mean(axis=0), controller._logits(state).detach().numpy()[0], atol=0.03)
+    np.testing.assert_allclose(z.mean(axis=0), controller.logits(state)[0], atol=0.03)
 
 
 def test_bernoulli_draws_bits_as_likely_as_the_sigmoid_says():
     controller, decoder = _controller("bernoulli")
     state = SPACE.sample(np.random.default_rng(1), 1)
-    samples = controller.sample(np.repeat(state, 4000, axis=0), np.random.default_rng(0))
+    samples = controller.draw(controller.logits(np.repeat(state, 4000, axis=0)), np.random.default_rng(0))
     assert set(np.unique(samples)) == {0.0, 1.0}
     np.testing.assert_allclose(samples.mean(axis=0), decoder.encode(state)[0], atol=0.04)
     assert set(np.unique(controller.random(10, np.random.default_rng(0)))) == {0.0, 1.0}
@@ -72,52 +74,10 @@ def test_bernoulli_scores_are_log_probabilities():
 @pytest.mark.parametrize("decoder", ["pca", "random", "identity"])
 def test_a_decoder_without_a_simulator_gets_a_fresh_one_of_its_size(decoder):
     controller, made = _controller(decoder=decoder)
-    samples = controller.sample(SPACE.sample(np.random.default_rng(1), 3), np.random.default_rng(0))
+    samples = controller.draw(controller.logits(SPACE.sample(np.random.default_rng(1), 3)), np.random.default_rng(0))
     assert samples.shape == (3, made.action_size)
     units = [part.out_features for part in controller.simulator if isinstance(part, torch.nn.Linear)]
     assert units == [1000, 500, 100, made.action_size]
-
-
-@pytest.mark.parametrize("policy", ["logit_normal", "bernoulli", "deterministic"])
-def test_a_natural_step_finds_the_direction_that_pays(policy):
-    controller, _ = _controller(policy)
-    rng = np.random.default_rng(0)
-    embeddings = controller.random(2000, rng)
-    z = np.log(embeddings / (1 - embeddings)) if policy == "logit_normal" else embeddings
-    controller.natural_step(embeddings, z[:, 0] - z[:, 1] + 0.1 * rng.standard_normal(2000), 10.0, 1.0)
-    offset = controller.offset.numpy()
-    deviation = 1.8 if policy == "logit_normal" else 0.5
-    np.testing.assert_allclose(offset[:2], [10 * deviation, -10 * deviation], rtol=0.1)
-    assert np.abs(offset[2:]).max() < 0.2
-
-
-def test_a_natural_step_takes_embeddings_that_another_policy_drew():
-    controller, _ = _controller()
-    z = np.random.default_rng(0).normal(1.0, 0.3, (500, 20))  # what pays is the same, wherever it was tried
-    controller.natural_step(1 / (1 + np.exp(-z)), z[:, 0], 10.0, 1e-3)
-    np.testing.assert_allclose(controller.offset.numpy(), [18.0] + [0.0] * 19, atol=0.1)
-
-
-def test_equal_rewards_move_nothing():
-    controller, _ = _controller()
-    controller.natural_step(controller.random(10, np.random.default_rng(0)), np.zeros(10), 70.0, 3.0)
-    assert not controller.offset.any()
-
-
-def test_embeddings_on_the_border_are_stepped_from():
-    controller, _ = _controller()
-    controller.natural_step(np.eye(20, dtype=np.float32), np.linspace(-1, 1, 20), 70.0, 3.0)
-    assert torch.isfinite(controller.offset).all()
-
-
-def test_the_offset_moves_what_is_drawn():
-    controller, _ = _controller("deterministic")
-    state, rng = SPACE.sample(np.random.default_rng(1), 1), np.random.default_rng(0)
-    before = controller.sample(state, rng)
-    controller.offset[0] = 1.0
-    after = controller.sample(state, rng)
-    assert after[0, 0] > before[0, 0]
-    np.testing.assert_array_equal(after[0, 1:], before[0, 1:])
 
 
 def test_fresh_weights_have_the_layers_of_the_simulator():

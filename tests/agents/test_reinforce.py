@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -84,7 +86,7 @@ def test_it_sees_the_last_child(closed_form, tmp_path):
     np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], _built(agent)[:-1])
 
 
-@pytest.mark.parametrize(("settings", "batch"), [({"warmup": 0}, 1), ({"warmup": 0, "update": "natural"}, 12)])
+@pytest.mark.parametrize(("settings", "batch"), [({"warmup": 0}, 1), ({"warmup": 0, "update": "critic"}, 12)])
 def test_it_needs_no_warm_up(closed_form, tmp_path, settings, batch):
     env = closed_form()
     env.prefetch = lambda _: None
@@ -95,22 +97,22 @@ def test_it_needs_no_warm_up(closed_form, tmp_path, settings, batch):
     assert recorder.steps == 12
 
 
-def test_a_natural_step_moves_the_offset_and_no_weight(closed_form, tmp_path):
-    agent, weights, rows = _run(closed_form, tmp_path, 11, update="natural", epsilon=0.0)
-    assert rows[10][1] == "controller"
-    moved = {name for name, value in agent.state_dict().items() if not np.array_equal(value, weights[name])}
-    assert moved == {"offset"}
+def test_the_first_child_after_the_warm_up_is_drawn_with_a_critic_of_all_before_it(closed_form, tmp_path):
+    agent, weights, rows = _run(closed_form, tmp_path, 10, update="critic", epsilon=0.0)
+    assert [row[1] for row in rows] == ["warmup"] * 10
+    new = {name for name in agent.state_dict() if name not in weights}
+    assert new == {"critic.embeddings", "critic.weights"}
+    np.testing.assert_allclose(agent.state_dict()["critic.embeddings"], np.stack(agent.pool._embeddings))
+    assert not any(not np.array_equal(value, agent.state_dict()[name]) for name, value in weights.items())
 
 
-def test_a_natural_step_is_taken_from_where_the_controller_started(closed_form, tmp_path):
-    agent, _, _ = _run(closed_form, tmp_path, 20, update="natural", step=7.0)
-    pool = agent.pool.all()
-    agent.controller.offset.zero_()
-    agent.controller.natural_step(pool.embeddings, pool.advantages, 7.0, agent.settings.ridge)
-    once = agent.controller.offset.clone()
-    agent.controller.natural_step(pool.embeddings, pool.advantages, 7.0, agent.settings.ridge)
-    assert torch.equal(agent.controller.offset, once)
-    np.testing.assert_array_equal(agent.state_dict()["offset"], once.numpy())
+def test_the_critic_moves_what_is_drawn_to_what_it_values(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 40, update="critic", epsilon=0.0)
+    states = agent.pool._states[-5:]
+    moved = np.concatenate([agent._draw(state, 40)[1] for state in states])
+    agent.settings = dataclasses.replace(agent.settings, steps=0)
+    plain = np.concatenate([agent._draw(state, 40)[1] for state in states])
+    assert agent._critic.value(moved).mean() > agent._critic.value(plain).mean() + 0.5
 
 
 def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_path):
@@ -126,7 +128,7 @@ def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_p
 @pytest.mark.parametrize(
     "settings",
     [
-        {"samples": 0}, {"warmup": -1}, {"updates": "three"}, {"sigma": 0}, {"ridge": 0}, {"step": -1}, {"epsilon": 2},
+        {"samples": 0}, {"warmup": -1}, {"updates": "three"}, {"sigma": 0}, {"ridge": 0}, {"width": 0}, {"steps": -1}, {"step": -1}, {"epsilon": 2},
         {"learning_rate": -1.0}, {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"update": "sgd"},
     ],
 )  # fmt: skip
@@ -146,7 +148,7 @@ def test_the_pool_keeps_embeddings_as_they_were_drawn(closed_form, tmp_path, pol
     recorder = Recorder(closed_form(calibration=calibration), tmp_path, 15, progress=False)
     agent = Reinforce(recorder, 0, ReinforceSettings(policy=policy, epsilon=0.0))
     drawn = []
-    for name in ("sample", "random"):
+    for name in ("draw", "random"):
         draw = getattr(agent.controller, name)
         setattr(agent.controller, name, lambda *given, draw=draw: drawn.append(draw(*given)) or drawn[-1])
     agent.run(recorder, 15)
@@ -177,7 +179,7 @@ def test_every_policy_raises_the_score_of_what_was_better(closed_form, tmp_path,
     assert margin() > before
 
 
-@pytest.mark.parametrize(("settings", "least"), [({}, 0.55), ({"update": "natural"}, 0.65)])
+@pytest.mark.parametrize(("settings", "least"), [({}, 0.55), ({"update": "critic"}, 0.65)])
 def test_it_beats_random_search_where_better_actions_can_be_learned(closed_form, tmp_path, settings, least):
     learned = [
         np.mean([float(row[2]) for row in _run(closed_form, tmp_path / str(seed), 100, seed, **settings)[2][-30:]])

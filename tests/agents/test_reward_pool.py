@@ -69,6 +69,6 @@ def test_an_unknown_baseline_is_told():
 
 
 def test_all_entries_come_in_the_order_in_which_they_were_added():
-    batch = _pool([3.0, 1.0, 2.0]).all()
-    np.testing.assert_array_equal(batch.embeddings[:, 0], [0, 1, 2])
-    np.testing.assert_array_equal(batch.advantages.argsort(), [1, 2, 0])
+    pool = _pool([3.0, 1.0, 2.0])
+    np.testing.assert_array_equal(pool.embeddings()[:, 0], [0, 1, 2])
+    np.testing.assert_array_equal(pool.advantages().argsort(), [1, 2, 0])

@@ -1,0 +1,73 @@
+"""What embeddings are worth, learned from everything seen, and the policy gradient that follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SAMPLES = 4
+"""Draws of the policy that a gradient is averaged over."""
+
+
+class Critic:
+    """Advantages as a smooth function of the embedding: kernel ridge regression.
+
+    The kernel is exp(−|a − b|² / (width² · n / 6)), where n / 6 is the mean squared distance of two random embeddings.
+
+    Args:
+        embeddings: (N, n) in [0, 1], whoever drew them.
+        advantages: (N,), in any unit.
+        width: Of the kernel, in distances of two random embeddings.
+        ridge: Variance of an advantage's noise, in variances of the advantages.
+    """
+
+    def __init__(self, embeddings: np.ndarray, advantages: np.ndarray, width: float, ridge: float):
+        self._embeddings = embeddings.astype(np.float64)
+        self._scale = width**2 * embeddings.shape[1] / 6
+        centred = advantages - advantages.mean()
+        deviation = centred.std()
+        targets = centred / deviation if deviation > 1e-12 else np.zeros_like(centred)
+        inverse = np.linalg.inv(self._kernel(self._embeddings) + ridge * np.eye(len(targets)))
+        self._weights = inverse @ targets
+        left_out = self._weights / inverse.diagonal()
+        self.explained = float(1 - (left_out**2).mean())
+        """Share of the advantages' variance that it predicts, each from all others; negative where it misleads."""
+
+    def value(self, embeddings: np.ndarray) -> np.ndarray:
+        """Of embeddings (S, n): advantages (S,), in deviations from the mean."""
+        return self._kernel(embeddings) @ self._weights
+
+    def gradient(self, embeddings: np.ndarray) -> np.ndarray:
+        """Of the values of embeddings (S, n), (S, n)."""
+        pulls = self._kernel(embeddings) * self._weights
+        return 2 / self._scale * (pulls @ self._embeddings - pulls.sum(axis=1, keepdims=True) * embeddings)
+
+    def ascend(
+        self, logits: np.ndarray, sigma: np.ndarray, steps: int, length: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Policy-gradient steps: where sigmoid(N(logits, σ²)) is expected to be worth more.
+
+        Args:
+            logits: Where to start, (n,).
+            sigma: The policy's deviations, (n,).
+            steps: How many.
+            length: Of each, in logits.
+            rng: Draws from the policy, once: the same draws in every step (reparameterised).
+        """
+        noise = sigma * rng.standard_normal((SAMPLES, len(logits)))
+        for _ in range(steps):
+            embeddings = 1 / (1 + np.exp(-(logits + noise)))
+            gradient = (self.gradient(embeddings) * embeddings * (1 - embeddings)).mean(axis=0)
+            norm = np.linalg.norm(gradient)
+            if norm > 1e-12:
+                logits = logits + length / norm * gradient
+        return logits
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """What it remembers, and the weight of each."""
+        return {"critic.embeddings": self._embeddings, "critic.weights": self._weights}
+
+    def _kernel(self, embeddings: np.ndarray) -> np.ndarray:
+        """(S, N)."""
+        products = embeddings @ self._embeddings.T
+        squares = (embeddings**2).sum(axis=1)[:, None] + (self._embeddings**2).sum(axis=1)
+        return np.exp((2 * products - squares) / self._scale)
