@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLES = 4
+SAMPLES = 8
 """Draws of the policy that a gradient is averaged over."""
 
 
