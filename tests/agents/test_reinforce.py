@@ -129,8 +129,8 @@ def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_p
     "settings",
     [
         {"samples": 0}, {"warmup": -1}, {"updates": "three"}, {"sigma": 0},
-        {"ridge": 0}, {"width": 0}, {"steps": -1}, {"step": -1},
-        {"epsilon": 2}, {"learning_rate": -1.0}, {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"update": "sgd"},
+        {"ridge": 0}, {"width": 0}, {"steps": -1}, {"step": -1}, {"epsilon": 2}, {"learning_rate": -1.0},
+        {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"update": "sgd"},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told(settings):
