@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-
-SAMPLES = 8
-"""Draws of the policy that a gradient is averaged over."""
+from threadpoolctl import threadpool_limits
 
 
 class Critic:
     """Advantages as a smooth function of the embedding: kernel ridge regression.
 
-    The kernel is exp(−|a − b|² / (width² · n / 6)), where n / 6 is the mean squared distance of two random embeddings.
+    The kernel is exp(−|a − b|² / (width² · n / 6)), where n / 6 is the mean squared distance of two uniform embeddings.
+    Fitting takes (N + 1)³ multiplications or so: 0.2 s for 1,000 children, a second for 2,000.
 
     Args:
         embeddings: (N, n) in [0, 1], whoever drew them.
         advantages: (N,), in any unit.
-        width: Of the kernel, in distances of two random embeddings.
+        width: Of the kernel, in distances of two uniform embeddings.
         ridge: Variance of an advantage's noise, in variances of the advantages.
     """
 
@@ -25,11 +24,13 @@ class Critic:
         self._scale = width**2 * embeddings.shape[1] / 6
         centred = advantages - advantages.mean()
         deviation = centred.std()
-        targets = centred / deviation if deviation > 1e-12 else np.zeros_like(centred)
-        inverse = np.linalg.inv(self._kernel(self._embeddings) + ridge * np.eye(len(targets)))
-        self._weights = inverse @ targets
+        differ = deviation > 1e-12
+        targets = centred / deviation if differ else np.zeros_like(centred)
+        with threadpool_limits(1):  # several round otherwise
+            inverse = np.linalg.inv(self._kernel(self._embeddings) + ridge * np.eye(len(targets)))
+            self._weights = inverse @ targets
         left_out = self._weights / inverse.diagonal()
-        self.explained = float(1 - (left_out**2).mean())
+        self.explained = float(1 - (left_out**2).mean()) if differ else 0.0
         """Share of the advantages' variance that it predicts, each from all others; negative where it misleads."""
 
     def value(self, embeddings: np.ndarray) -> np.ndarray:
@@ -42,7 +43,7 @@ class Critic:
         return 2 / self._scale * (pulls @ self._embeddings - pulls.sum(axis=1, keepdims=True) * embeddings)
 
     def ascend(
-        self, logits: np.ndarray, sigma: np.ndarray, steps: int, length: float, rng: np.random.Generator
+        self, logits: np.ndarray, sigma: np.ndarray, steps: int, length: float, draws: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Policy-gradient steps: where sigmoid(N(logits, σ²)) is expected to be worth more.
 
@@ -51,9 +52,10 @@ class Critic:
             sigma: The policy's deviations, (n,).
             steps: How many.
             length: Of each, in logits.
-            rng: Draws from the policy, once: the same draws in every step (reparameterised).
+            draws: From the policy, over which a gradient is averaged; the same in every step (reparameterised).
+            rng: Makes them.
         """
-        noise = sigma * rng.standard_normal((SAMPLES, len(logits)))
+        noise = sigma * rng.standard_normal((draws, len(logits)))
         for _ in range(steps):
             embeddings = 1 / (1 + np.exp(-(logits + noise)))
             gradient = (self.gradient(embeddings) * embeddings * (1 - embeddings)).mean(axis=0)
@@ -63,8 +65,9 @@ class Critic:
         return logits
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """What it remembers, and the weight of each."""
-        return {"critic.embeddings": self._embeddings, "critic.weights": self._weights}
+        """What it remembers, the weight of each, and the scale of squared distances: all that `value` takes."""
+        scale = np.array(self._scale)
+        return {"critic.embeddings": self._embeddings, "critic.weights": self._weights, "critic.scale": scale}
 
     def _kernel(self, embeddings: np.ndarray) -> np.ndarray:
         """(S, N)."""

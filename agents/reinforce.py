@@ -26,21 +26,24 @@ class ReinforceSettings:
     sigma: float = 0.7
     """Standard deviation of logit_normal, before the sigmoid; learned by adam, fixed otherwise."""
     warmup: int = 15
-    """Random children in the beginning, without updates."""
+    """Random children in the beginning."""
     epsilon: float = 0.0
     """Chance of a random child afterwards."""
     update: Update = "critic"
     """What is learned after each child (or batch). `critic`: a critic, from the whole pool, whose policy gradient the
-    controller's logits climb before a child is drawn. `adam`: the controller's weights, from a few entries, as in the
-    paper."""
+    controller's logits climb before a child is drawn; its weights stay the simulator's. `adam`: the controller's
+    weights, from a few entries, as in the paper; the only one for `bernoulli`, whose bits have no such gradient."""
     width: float = 1.0
-    """Of the critic's kernel, in distances of two random embeddings."""
+    """Of the critic's kernel, in distances of two uniform embeddings. (With the calibration `both` embeddings are a
+    quarter as far apart.)"""
     ridge: float = 0.2
     """Variance of a reward's noise that the critic allows for, in variances of the rewards."""
     steps: int = 20
     """Steps up the critic's policy gradient."""
     step: float = 1.0
     """Length of each, in logits."""
+    draws: int = 8
+    """From the policy, over which a step of it is averaged."""
     learning_rate: float = 1e-4
     """Adam's. The paper's stage-1 value, 1e-5, hardly moves it within 100 children."""
     pool: bool = True
@@ -50,26 +53,30 @@ class ReinforceSettings:
     updates: int = 1
     """Steps of Adam after each child; with 0 adam learns nothing."""
     baseline: Baseline = "pool"
-    """What rewards are compared with, see RewardPool."""
+    """What rewards are compared with, see RewardPool. The critic does not ask for their mean and unit: to it `none` is
+    `pool`."""
     pretrained: bool = True
     """Whether the controller starts from the simulator's weights."""
 
     def __post_init__(self) -> None:
-        for name, least in {"warmup": 0, "steps": 0, "updates": 0, "samples": 1}.items():
+        for name, least in {"warmup": 0, "steps": 0, "draws": 1, "updates": 0, "samples": 1}.items():
             value = getattr(self, name)
             self._check(name, type(value) is int and value >= least, f"a whole number, at least {least}")
         for name in ("sigma", "epsilon", "width", "ridge", "step", "learning_rate"):
             self._check(name, type(getattr(self, name)) in (int, float), "a number")
         for name in ("step", "learning_rate"):
             self._check(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("sigma", "width", "ridge"):
+        for name in ("sigma", "width"):
             self._check(name, getattr(self, name) > 0, "above 0")
+        self._check("ridge", self.ridge >= 1e-6, "at least 1e-6")
         self._check("epsilon", 0 <= self.epsilon <= 1, "between 0 and 1")
         choices = {"policy": Policy, "baseline": Baseline, "update": Update}
         for name, known in choices.items():
             self._check(name, getattr(self, name) in get_args(known), f"one of {get_args(known)}")
         for name in ("pool", "pretrained"):
             self._check(name, type(getattr(self, name)) is bool, "true or false")
+        bits = self.policy == "bernoulli"
+        self._check("update", self.update == "adam" or not bits, "adam, with the policy bernoulli")
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -82,7 +89,7 @@ class ReinforceSettings:
 
 
 class Reinforce(Agent):
-    """Controller, reward pool and ε-greedy exploration."""
+    """Controller, reward pool, critic and ε-greedy exploration."""
 
     settings_class = ReinforceSettings
 
@@ -125,8 +132,9 @@ class Reinforce(Agent):
             return "epsilon", self.controller.random(1, self.rng)
         logits = self.controller.logits(state[None])[0]
         if self._critic is not None:
+            settings = self.settings
             logits = self._critic.ascend(
-                logits, self.controller.sigma, self.settings.steps, self.settings.step, self.rng
+                logits, self.controller.sigma, settings.steps, settings.step, settings.draws, self.rng
             )
         return "controller", self.controller.draw(logits[None], self.rng)
 
@@ -135,17 +143,16 @@ class Reinforce(Agent):
         for entry in zip(self._states, self._embeddings, transition.rewards, strict=True):
             self.pool.add(*entry)
         after_warmup = min(len(transition.rewards), len(self.pool) - self.settings.warmup)
-        if self.settings.update == "critic" and after_warmup >= 0:  # the first child afterwards profits from it
-            numbers = self._criticise()
-        elif self.settings.update == "adam" and after_warmup > 0:
-            numbers = self._adam(after_warmup)
-        else:
+        if after_warmup < 0:
             return {}
+        numbers = self._criticise() if self.settings.update == "critic" else self._adam(after_warmup)
         return numbers | {"train/pool_size": float(len(self.pool))}
 
     def _criticise(self) -> dict[str, float]:
-        """A critic of the whole pool."""
-        self._critic = Critic(self.pool.embeddings(), self.pool.advantages(), self.settings.width, self.settings.ridge)
+        """A critic of the whole pool, from the embeddings of what was built: with `both`, drawn ones are clipped."""
+        actions = np.clip(self._decoder.code_to_action(self.pool.embeddings()), 0.0, 1.0)
+        embeddings = self._decoder.action_to_code(actions)
+        self._critic = Critic(embeddings, self.pool.advantages(), self.settings.width, self.settings.ridge)
         return {"train/critic_explained": self._critic.explained}
 
     def _adam(self, new: int) -> dict[str, float]:

@@ -119,6 +119,18 @@ def write(options: Options, records: dict[str, list[dict[str, Any]]]) -> list[di
         for row in record["children"]
     ]
     tables.write(options.out / "children.csv", children)
+    searches = [
+        {
+            "agent": name,
+            "seed": record["run"]["seed"],
+            "best_reward": score(record, "best"),
+            "chosen_accuracy": score(record, "chosen"),
+            "seconds": record["seconds"],
+        }
+        for name, made in records.items()
+        for record in made
+    ]
+    tables.write(options.out / "searches.csv", searches)
     pictures = [options.out / "curves.png", options.out / "probabilities.png"]
     page.draw_curves(pictures[0], {row["agent"]: best[row["agent"]] for row in rows})
     page.draw_probabilities(pictures[1], rows)

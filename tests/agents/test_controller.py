@@ -53,6 +53,12 @@ def test_logit_normal_samples_have_the_deviation_sigma_before_the_sigmoid():
     np.testing.assert_allclose(z.mean(axis=0), controller.logits(state)[0], atol=0.03)
 
 
+@pytest.mark.parametrize(("policy", "sigma"), [("logit_normal", 0.3), ("bernoulli", 0), ("deterministic", 0)])
+def test_only_the_normal_distribution_has_a_sigma(policy, sigma):
+    controller, _ = _controller(policy, sigma=0.3)
+    np.testing.assert_allclose(controller.sigma, np.full(20, sigma), rtol=1e-6)
+
+
 def test_bernoulli_draws_bits_as_likely_as_the_sigmoid_says():
     controller, decoder = _controller("bernoulli")
     state = SPACE.sample(np.random.default_rng(1), 1)

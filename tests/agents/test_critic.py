@@ -9,16 +9,16 @@ def rng():
     return np.random.default_rng(0)
 
 
-def _critic(rng, function, count=200, noise=0.0, width=1.0, ridge=0.01):
-    embeddings = rng.random((count, 20))
-    return Critic(embeddings, function(embeddings) + noise * rng.standard_normal(count), width, ridge), embeddings
+def _critic(rng, function, noise=0.0, ridge=0.01):
+    embeddings = rng.random((200, 20))
+    return Critic(embeddings, function(embeddings) + noise * rng.standard_normal(200), 1.0, ridge)
 
 
 def test_it_predicts_what_it_has_not_seen(rng):
     def pays(x):
         return x[:, 0] - x[:, 1] + 2 * x[:, 2] * x[:, 3]
 
-    critic, _ = _critic(rng, pays)
+    critic = _critic(rng, pays)
     fresh = rng.random((500, 20))
     assert np.corrcoef(critic.value(fresh), pays(fresh))[0, 1] > 0.95
     assert critic.explained > 0.9
@@ -38,12 +38,12 @@ def test_what_it_explains_is_predicted_from_all_others(rng):
 
 
 def test_noise_explains_nothing(rng):
-    critic, _ = _critic(rng, lambda x: np.zeros(len(x)), noise=1.0, ridge=0.2)
+    critic = _critic(rng, lambda x: np.zeros(len(x)), noise=1.0, ridge=0.2)
     assert critic.explained < 0.1
 
 
 def test_its_gradient_is_the_slope_of_its_value(rng):
-    critic, _ = _critic(rng, lambda x: (x**2).sum(axis=1))
+    critic = _critic(rng, lambda x: (x**2).sum(axis=1))
     x, step = rng.random((3, 20)), 1e-5
     slopes = [(critic.value(x + step * unit) - critic.value(x - step * unit)) / (2 * step) for unit in np.eye(20)]
     np.testing.assert_allclose(critic.gradient(x), np.transpose(slopes), rtol=1e-5, atol=1e-8)
@@ -51,24 +51,24 @@ def test_its_gradient_is_the_slope_of_its_value(rng):
 
 @pytest.mark.parametrize("sigma", [0.0, 0.7])
 def test_it_ascends_to_what_pays(rng, sigma):
-    critic, _ = _critic(rng, lambda x: x[:, 0] - x[:, 1])
-    reached = critic.ascend(np.zeros(20), np.full(20, sigma), 20, 0.5, rng)
+    critic = _critic(rng, lambda x: x[:, 0] - x[:, 1])
+    reached = critic.ascend(np.zeros(20), np.full(20, sigma), 20, 0.5, 8, rng)
     assert reached[0] > 2 and reached[1] < -2
     assert np.abs(reached[2:]).max() < 2
 
 
 def test_each_step_has_the_length_that_was_asked_for(rng):
-    critic, _ = _critic(rng, lambda x: x[:, 0])
+    critic = _critic(rng, lambda x: x[:, 0])
     start = rng.standard_normal(20)
-    assert np.linalg.norm(critic.ascend(start, np.full(20, 0.5), 1, 1.5, rng) - start) == pytest.approx(1.5)
-    np.testing.assert_array_equal(critic.ascend(start, np.full(20, 0.5), 0, 1.5, rng), start)
+    assert np.linalg.norm(critic.ascend(start, np.full(20, 0.5), 1, 1.5, 8, rng) - start) == pytest.approx(1.5)
+    np.testing.assert_array_equal(critic.ascend(start, np.full(20, 0.5), 0, 1.5, 8, rng), start)
 
 
 def test_equal_rewards_move_nothing(rng):
-    critic, _ = _critic(rng, lambda x: np.full(len(x), 0.3))
+    critic = _critic(rng, lambda x: np.full(len(x), 0.3))
     start = rng.standard_normal(20)
-    np.testing.assert_array_equal(critic.ascend(start, np.ones(20), 5, 1.0, rng), start)
-    assert Critic(start[None], np.array([1.0]), 1.0, 0.2).explained == 1.0  # one child, nothing to be explained
+    np.testing.assert_array_equal(critic.ascend(start, np.ones(20), 5, 1.0, 8, rng), start)
+    assert critic.explained == Critic(start[None], np.array([1.0]), 1.0, 0.2).explained == 0.0
 
 
 def test_the_unit_of_the_advantages_does_not_matter(rng):
@@ -77,7 +77,17 @@ def test_the_unit_of_the_advantages_does_not_matter(rng):
     np.testing.assert_allclose(one.value(embeddings), other.value(embeddings), atol=1e-9)
 
 
-def test_embeddings_that_were_drawn_twice_are_two_measurements(rng):
-    twice = np.concatenate([rng.random((1, 20))] * 2)
-    critic = Critic(twice, np.array([1.0, -1.0]), 1.0, 0.2)
-    assert critic.value(twice) == pytest.approx([0, 0], abs=1e-9)
+def test_an_embedding_drawn_twice_is_one_measured_twice(rng):
+    embeddings = rng.random((2, 20))
+    once, advantages = Critic(embeddings, np.array([1.0, -1.0]), 1.0, 0.2), np.array([1.2, 0.8, -1.0, -1.0])
+    twice = Critic(embeddings.repeat(2, axis=0), advantages / advantages.std(), 1.0, 0.4)
+    elsewhere = rng.random((5, 20))
+    np.testing.assert_allclose(twice.value(elsewhere) * advantages.std(), once.value(elsewhere), atol=1e-9)
+
+
+def test_what_is_saved_is_all_that_its_value_takes(rng):
+    critic = _critic(rng, lambda x: x[:, 0])
+    saved, fresh = critic.state_dict(), rng.random((5, 20))
+    distances = ((fresh[:, None] - saved["critic.embeddings"]) ** 2).sum(axis=2)
+    expected = np.exp(-distances / saved["critic.scale"]) @ saved["critic.weights"]
+    np.testing.assert_allclose(critic.value(fresh), expected)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from agents.critic import Critic
 from agents.recorder import Recorder
 from agents.reinforce import Reinforce, ReinforceSettings
+from nases_env import search_spaces
 
 PAPER = {"update": "adam", "warmup": 10, "epsilon": 0.1, "learning_rate": 1e-3, "sigma": 1.0}
 """The paper's numbers, with a learning rate and a deviation that can be seen."""
@@ -86,24 +88,31 @@ def test_it_sees_the_last_child(closed_form, tmp_path):
     np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], _built(agent)[:-1])
 
 
-@pytest.mark.parametrize(("settings", "batch"), [({"warmup": 0}, 1), ({"warmup": 0, "update": "critic"}, 12)])
-def test_it_needs_no_warm_up(closed_form, tmp_path, settings, batch):
+@pytest.mark.parametrize(("update", "batch"), [("adam", 1), ("critic", 1), ("critic", 4)])
+def test_it_needs_no_warm_up(closed_form, tmp_path, update, batch):
     env = closed_form()
     env.prefetch = lambda _: None
     recorder = Recorder(env, tmp_path, 12, progress=False)
-    agent = Reinforce(recorder, 0, ReinforceSettings(**(PAPER | settings)))
+    agent = Reinforce(recorder, 0, ReinforceSettings(**(PAPER | {"warmup": 0, "update": update})))
     agent.run(recorder, 12, batch=batch)
     recorder.close()
-    assert recorder.steps == 12
+    assert recorder.steps == 12 and {row["source"] for row in recorder.rows} <= {"controller", "epsilon"}
 
 
-def test_the_first_child_after_the_warm_up_is_drawn_with_a_critic_of_all_before_it(closed_form, tmp_path):
-    agent, weights, rows = _run(closed_form, tmp_path, 10, update="critic", epsilon=0.0)
-    assert [row[1] for row in rows] == ["warmup"] * 10
-    new = {name for name in agent.state_dict() if name not in weights}
-    assert new == {"critic.embeddings", "critic.weights"}
-    np.testing.assert_allclose(agent.state_dict()["critic.embeddings"], np.stack(agent.pool._embeddings))
-    assert not any(not np.array_equal(value, agent.state_dict()[name]) for name, value in weights.items())
+def test_the_first_child_after_the_warm_up_is_drawn_with_a_critic_of_all_before_it(closed_form, tmp_path, monkeypatch):
+    known, ascend = [], Critic.ascend
+
+    def counted(critic, *given):
+        known.append(len(critic.state_dict()["critic.embeddings"]))
+        return ascend(critic, *given)
+
+    monkeypatch.setattr(Critic, "ascend", counted)
+    agent, weights, rows = _run(closed_form, tmp_path, 12, update="critic", epsilon=0.0)
+    assert [row[1] for row in rows] == ["warmup"] * 10 + ["controller"] * 2
+    assert known == [10, 11]
+    state = agent.state_dict()
+    assert set(state) - set(weights) == {"critic.embeddings", "critic.weights", "critic.scale"}
+    assert all(np.array_equal(value, state[name]) for name, value in weights.items())
 
 
 def test_the_critic_moves_what_is_drawn_to_what_it_values(closed_form, tmp_path):
@@ -113,6 +122,25 @@ def test_the_critic_moves_what_is_drawn_to_what_it_values(closed_form, tmp_path)
     agent.settings = dataclasses.replace(agent.settings, steps=0)
     plain = np.concatenate([agent._draw(state, 40)[1] for state in states])
     assert agent._critic.value(moved).mean() > agent._critic.value(plain).mean() + 0.5
+
+
+def test_the_critic_learns_from_what_was_built(closed_form, tmp_path):
+    recorder = Recorder(closed_form(calibration="both"), tmp_path, 30, progress=False)
+    agent = Reinforce(recorder, 0)
+    agent.run(recorder, 30)
+    recorder.close()
+    built = agent._decoder.action_to_code(agent._decoder.code_to_action(agent.pool.embeddings()).clip(0, 1))
+    assert np.abs(built - agent.pool.embeddings()).max() > 0.05
+    np.testing.assert_allclose(agent.state_dict()["critic.embeddings"], built, atol=1e-6)
+
+
+def test_a_critic_follows_a_network_to_start_from(closed_form, tmp_path):
+    recorder = Recorder(closed_form(), tmp_path, 6, progress=False)
+    agent = Reinforce(recorder, 0, ReinforceSettings(warmup=3))
+    space = search_spaces.make()
+    agent.run(recorder, 6, space.architecture(space.discretise(space.sample(np.random.default_rng(1), 1))[0]))
+    recorder.close()
+    assert len(agent.state_dict()["critic.embeddings"]) == 6
 
 
 def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_path):
@@ -129,8 +157,9 @@ def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_p
     "settings",
     [
         {"samples": 0}, {"warmup": -1}, {"updates": "three"}, {"sigma": 0},
-        {"ridge": 0}, {"width": 0}, {"steps": -1}, {"step": -1}, {"epsilon": 2}, {"learning_rate": -1.0},
-        {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"update": "sgd"},
+        {"ridge": 1e-9}, {"width": 0}, {"steps": -1}, {"draws": 0}, {"step": -1}, {"epsilon": 2},
+        {"learning_rate": -1.0}, {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"update": "sgd"},
+        {"update": "critic", "policy": "bernoulli"},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told(settings):
@@ -147,13 +176,15 @@ def test_the_pool_keeps_the_state_before_the_child(closed_form, tmp_path):
 @pytest.mark.parametrize("policy", ["logit_normal", "bernoulli", "deterministic"])
 def test_the_pool_keeps_embeddings_as_they_were_drawn(closed_form, tmp_path, policy, calibration):
     recorder = Recorder(closed_form(calibration=calibration), tmp_path, 15, progress=False)
-    agent = Reinforce(recorder, 0, ReinforceSettings(policy=policy, epsilon=0.0))
+    update = "adam" if policy == "bernoulli" else "critic"
+    agent = Reinforce(recorder, 0, ReinforceSettings(policy=policy, epsilon=0.0, warmup=5, update=update))
     drawn = []
     for name in ("draw", "random"):
         draw = getattr(agent.controller, name)
         setattr(agent.controller, name, lambda *given, draw=draw: drawn.append(draw(*given)) or drawn[-1])
     agent.run(recorder, 15)
     recorder.close()
+    assert agent.sources == ["controller"]
     np.testing.assert_array_equal(np.stack(agent.pool._embeddings), np.concatenate(drawn))
     if policy == "bernoulli":
         assert set(np.unique(agent.pool._embeddings)) == {0.0, 1.0}
@@ -193,6 +224,11 @@ def test_same_seed_same_search(closed_form, tmp_path):
     first, second = (_run(closed_form, tmp_path / name, 15)[2] for name in ("a", "b"))
     assert first == second
     assert _run(closed_form, tmp_path / "c", 15, seed=1)[2] != first
+
+
+def test_same_seed_same_search_with_a_critic(closed_form, tmp_path):
+    first, second = (_run(closed_form, tmp_path / name, 15, update="critic")[2] for name in ("a", "b"))
+    assert first == second
 
 
 def test_it_searches_the_origin_space_as_well(closed_form, tmp_path):

@@ -56,6 +56,15 @@ def test_every_child_is_in_the_table_and_the_summary_follows_from_it(compared):
         assert float(row["median"]) == pytest.approx(np.median(best))
 
 
+def test_a_table_tells_what_each_search_found(compared):
+    searches = _rows(compared[0] / "searches.csv")
+    assert len(searches) == 3 * 3
+    for row in _rows(compared[0] / "summary.csv"):
+        best = [float(search["best_reward"]) for search in searches if search["agent"] == row["agent"]]
+        assert (min(best), max(best)) == (float(row["worst"]), float(row["best"]))
+    assert all(0 < float(search["chosen_accuracy"]) <= 1 for search in searches)
+
+
 def test_pictures_and_page_are_drawn(compared):
     out, printed = compared
     page = (out / "index.html").read_text()
