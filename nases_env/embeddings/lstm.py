@@ -8,7 +8,7 @@ turns each of its hidden states into 4 numbers. The paper is silent on the sizes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -146,7 +146,7 @@ class LSTM(Half):
 
         from nases_env.embeddings.lstm_module import LSTMModule
 
-        module = LSTMModule(self.blueprint, HIDDEN_UNITS)
+        module = LSTMModule(HIDDEN_UNITS, **asdict(self.blueprint))
         state = {other: torch.from_numpy(np.array(self.weights[name])) for name, other in TORCH_NAMES.items()}
         module.load_state_dict(state | {SECOND_BIAS: torch.zeros(4 * HIDDEN_UNITS)})
         return module

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 
 from nases_env.embeddings.halves import torch_activation
 
-if TYPE_CHECKING:
-    from nases_env.embeddings.lstm import LSTMBlueprint
-
 
 class LSTMModule(nn.Module):
-    """(K, a) → (K, b), see LSTMBlueprint."""
+    """(K, a) → (K, b); arguments as in LSTMBlueprint."""
 
-    def __init__(self, blueprint: LSTMBlueprint, hidden_units: int):
+    def __init__(self, hidden_units: int, steps: int, inputs: int, outputs: int, reads: bool, activation: str):
         super().__init__()
-        self._steps, self._reads = blueprint.steps, blueprint.reads
+        self._steps, self._reads = steps, reads
         # Weights come from the half; drawing some would move torch's global generator.
-        self.cells = nn.LSTM(blueprint.inputs, hidden_units, batch_first=True, device="meta").to_empty(device="cpu")
-        self.linear = nn.utils.skip_init(nn.Linear, hidden_units, blueprint.outputs)
-        self.activation = torch_activation(blueprint.activation)
+        self.cells = nn.LSTM(inputs, hidden_units, batch_first=True, device="meta").to_empty(device="cpu")
+        self.linear = nn.utils.skip_init(nn.Linear, hidden_units, outputs)
+        self.activation = torch_activation(activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Read the sequence, or write it."""
