@@ -132,10 +132,8 @@ class Reinforce(Agent):
             return "epsilon", self.controller.random(1, self.rng)
         logits = self.controller.logits(state[None])[0]
         if self._critic is not None:
-            settings = self.settings
-            logits = self._critic.ascend(
-                logits, self.controller.sigma, settings.steps, settings.step, settings.draws, self.rng
-            )
+            steps, length, draws = self.settings.steps, self.settings.step, self.settings.draws
+            logits = self._critic.ascend(logits, self.controller.sigma, steps, length, draws, self.rng)
         return "controller", self.controller.draw(logits[None], self.rng)
 
     def learn(self, transition: Transition) -> dict[str, float]:

@@ -1,15 +1,35 @@
-"""Work on many rows, shared among the cores."""
+"""Work on many rows, shared among the cores, and BLAS kept to one of them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 Result = TypeVar("Result")
+
+_LIMIT = threading.Lock()
+"""The number of BLAS threads is the process's: two that limit it at once would set it free too early."""
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """To look for the libraries takes two milliseconds."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """numpy's matrix products and decompositions on one thread: several round otherwise. Not to be nested."""
+    with _LIMIT, _blas().limit(limits=1, user_api="blas"):
+        yield
 
 
 def cores() -> int:

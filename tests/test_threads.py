@@ -1,9 +1,10 @@
-"""Work shared among threads: in order, whatever it raises."""
+"""Work shared among threads, in order, whatever it raises; BLAS on one of them."""
 
 import threading
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from nases_env import threads
 
@@ -36,3 +37,15 @@ def test_an_error_is_raised_here():
 
     with pytest.raises(ValueError, match="no"):
         list(threads.share(fail, [np.zeros(1)] * 5))
+
+
+def test_blas_has_one_thread_for_a_while():
+    threads._blas.cache_clear()  # libraries that were loaded since it looked
+
+    def blas():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        with threads.one_blas_thread():
+            assert blas() == {1}
+        assert blas() == {2}

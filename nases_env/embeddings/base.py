@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from nases_env import threads
 from nases_env.embeddings.calibration import RankTable
@@ -94,15 +91,6 @@ PIECE = 16
 """Blocks that a thread takes at a time."""
 
 
-_LIMIT = threading.Lock()
-"""The number of BLAS threads is the process's: two that limit it at once would set it free too early."""
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
 def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """What a walk makes of rows (K, a), float32 (K, b); each row's result does not depend on the others or on K.
 
@@ -114,7 +102,7 @@ def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.
     missing = -len(rows) % BLOCK if len(rows) else BLOCK  # one block at least, which tells b
     padded = np.concatenate([rows, np.zeros((missing, rows.shape[1]), dtype=np.float32)])
     blocks = padded.reshape(-1, BLOCK, rows.shape[1])
-    with _LIMIT, _blas().limit(limits=1, user_api="blas"):
+    with threads.one_blas_thread():
         pieces = [blocks[start : start + PIECE] for start in range(0, len(blocks), PIECE)]
         walked = np.concatenate(threads.share(walk, pieces))
     return walked.reshape(-1, walked.shape[2])[: len(rows)]

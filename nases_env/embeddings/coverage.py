@@ -91,7 +91,7 @@ def round_trip(decoder: Decoder, space: SearchSpace, samples: int = 10_000, seed
 
 
 def found_again(decoder: Decoder, actions: np.ndarray) -> float:
-    """Correlation of actions' numbers, (n, k), with those of the encodings of what they decode to."""
+    """Correlation of actions' numbers, (K, n), with those of the encodings of what they decode to."""
     return float(np.corrcoef(actions.ravel(), decoder.encode(decoder.decode(actions)).ravel())[0, 1])
 
 

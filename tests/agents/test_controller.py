@@ -45,9 +45,8 @@ def test_logit_normal_scores_embeddings_on_the_border():
 def test_logit_normal_samples_have_the_deviation_sigma_before_the_sigmoid():
     controller, _ = _controller(sigma=0.3)
     state = SPACE.sample(np.random.default_rng(1), 1)
-    samples = controller.draw(controller.logits(np.repeat(state, 4000, axis=0)), np.random.default_rng(0)).astype(
-        np.float64
-    )
+    logits = controller.logits(np.repeat(state, 4000, axis=0))
+    samples = controller.draw(logits, np.random.default_rng(0)).astype(np.float64)
     z = np.log(samples / (1 - samples))
     np.testing.assert_allclose(z.std(axis=0), 0.3, rtol=0.1)
     np.testing.assert_allclose(z.mean(axis=0), controller.logits(state)[0], atol=0.03)

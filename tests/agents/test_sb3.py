@@ -70,7 +70,8 @@ def test_ppo_learns_from_its_last_roll_out(closed_form, tmp_path):
 @pytest.mark.parametrize("name", ["ppo", "a2c", "sac", "td3"])
 def test_a_model_does_not_write_into_the_default_settings(closed_form, tmp_path, name):
     agents.find(name)(Recorder(closed_form(), tmp_path, 1, progress=False), 0)
-    json.dumps(agents.find(name).settings)  # as a comparison records them
+    settings = agents.find(name).settings
+    assert json.loads(json.dumps(settings)) == settings  # as a comparison records them
 
 
 def test_td3_takes_the_deviation_of_its_noise(closed_form, tmp_path):
