@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import math
 import time
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from nases_env.embeddings import autoencoder, pretraining
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
+from nases_env.file_lock import lock
 
 REPORT_STEPS = 100
 TEST_STEPS = 1000
@@ -89,14 +89,11 @@ class PretrainingJob:
         """
         torch.set_num_threads(1)  # faster than two for matrices of this size, and the same weights on every machine
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BlockingIOError(
-                    f"another process trains {self.out}; wait for it or choose another --out"
-                ) from error
+        held = lock(self._checkpoint, f"another process trains {self.out}; wait for it or choose another --out")
+        try:
             return self._run(bar)
+        finally:
+            held.release()
 
     def _run(self, bar: tqdm) -> dict[str, Any]:
         training = Pretraining(self.settings, self.device)

@@ -151,9 +151,10 @@ class TestTrials:
             assert len(read_trials(path)) == index + 1
         ledger.close()
 
-    def test_folder_is_made_and_holds_one_file(self, tmp_path):
+    def test_folder_is_made_and_holds_one_file_and_its_lock(self, tmp_path):
         journal(tmp_path / "runs" / "first" / "journal.log", "a")
-        assert [path.name for path in (tmp_path / "runs" / "first").iterdir()] == ["journal.log"]
+        names = sorted(path.name for path in (tmp_path / "runs" / "first").iterdir())
+        assert names == ["journal.log", "journal.log.filelock"]
 
 
 class TestReplay:
@@ -332,8 +333,10 @@ class TestWriters:
 
     def test_writer_of_another_process_is_respected_and_a_killed_one_is_not_in_the_way(self, path):
         whole = journal(path, "a")
-        code = f"import fcntl; f = open({str(path)!r}, 'ab'); fcntl.flock(f, fcntl.LOCK_EX); print('held'); input()"
-        code = code.replace("'held'", "'held', flush=True")
+        code = (
+            f"from filelock import FileLock as L; held = L('{path}.filelock'); held.acquire(); print('held'); input()"
+        )
+        code = code.replace("'held')", "'held', flush=True)")
         writer = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             assert writer.stdout.readline() == b"held\n"
@@ -477,7 +480,7 @@ class TestForeignFiles:
     def test_closed_journal_is_free_though_a_process_that_inherited_it_lives_on(self, path):
         ledger = JournalLedger(path)
         with subprocess.Popen(
-            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[ledger._lock.fileno()]
+            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[ledger._lock._context.lock_file_fd]
         ):
             ledger.close()
             JournalLedger(path).close()

@@ -1,0 +1,68 @@
+"""What identifies an evaluation, and evaluations kept in memory."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+
+from nases_env.evaluators.base import Evaluation
+from nases_env.search_spaces import Architecture
+
+
+class LedgerMismatchError(ValueError):
+    """A run asks for another child than its own journal holds at this place."""
+
+
+class EvaluationId(NamedTuple):
+    """What makes two evaluations the same."""
+
+    evaluator: str
+    """The evaluator's fingerprint."""
+    architecture: str
+    """The architecture's key."""
+    child_seed: int
+
+
+class Ledger:
+    """Evaluations of this process, in memory.
+
+    Args:
+        remember: Whether they are kept; not for evaluators that answer faster than memory fills.
+    """
+
+    def __init__(self, remember: bool = True) -> None:
+        self._remember = remember
+        self._found: dict[EvaluationId, Evaluation] = {}
+        self.children = 0
+        """Children asked for so far: the next one's index."""
+
+    def replay(self, action: np.ndarray, identity: EvaluationId) -> Evaluation | None:
+        """What an earlier start of this run found for the next child, if it got that far.
+
+        Raises:
+            LedgerMismatchError: If it found it for another child.
+        """
+        return None
+
+    def find(self, identity: EvaluationId) -> Evaluation | None:
+        """The evaluation of that identity, with 0 seconds, if there is one."""
+        found = self._found.get(identity)
+        return found and found.again()
+
+    def record(
+        self,
+        action: np.ndarray,
+        identity: EvaluationId,
+        architecture: Architecture,
+        evaluation: Evaluation,
+        reward: float,
+    ) -> None:
+        """Keep what was found for the next child; durable when it returns, if this ledger has a file."""
+        if self._remember:
+            self._found.setdefault(identity, copy.deepcopy(evaluation))
+        self.children += 1
+
+    def close(self) -> None:
+        """Release the file; may be called twice."""

@@ -1,0 +1,145 @@
+"""The lines of a journal: which hold a child, which are damaged, and where a kill tore the last one."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from nases_env.ledger import schema
+from nases_env.ledger.schema import NotASearch, NotWhole, Trial
+from nases_env.rewards import Reward
+
+
+class Record(NamedTuple):
+    """A whole line."""
+
+    number: int
+    """Of the line, from 1."""
+    line: bytes
+    trial: Trial | None
+    """None for a line that tells of no child: the study's, or a note."""
+
+
+class Damage(NamedTuple):
+    """A line that cannot be used."""
+
+    number: int
+    """Of the line, from 1."""
+    why: str
+    spare: bool
+    """Whether no child is lost with it: it is blank or a repetition."""
+
+
+class Repeated(ValueError):
+    """A line says once more what the line before it says."""
+
+
+class DamagedJournalError(ValueError):
+    """A journal has lines that cannot be used, other than a last one that a kill tore."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What the lines of a journal are."""
+
+    path: Path
+    whole: tuple[Record, ...]
+    damages: tuple[Damage, ...]
+    size: int
+    """Bytes of all lines but a torn last one."""
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The children, in order."""
+        return [record.trial for record in self.whole if record.trial is not None]
+
+    def check(self) -> Records:
+        """The same records, if none is damaged.
+
+        Raises:
+            DamagedJournalError: If one is: which line, why, what stands before and after it, and what to do.
+        """
+        if not self.damages:
+            return self
+        first = self.damages[0]
+        before = sum(record.trial is not None and record.number < first.number for record in self.whole)
+        more = f" ({len(self.damages) - 1} more lines are damaged)" if len(self.damages) > 1 else ""
+        raise DamagedJournalError(
+            f"{self.path}: line {first.number} cannot be used, {first.why}{more}; {before} children stand before it "
+            f"and {len(self.trials) - before} after it. Nothing was changed. Repair it with --resume --repair of "
+            "scripts/search.py or with nases_env.ledger.repair(path): a copy and every whole record are kept, and what "
+            "is lost is trained again"
+        )
+
+
+def read(path: Path, reward: Reward | None = None) -> Records:
+    """The records of a journal; the file is left as it is.
+
+    A last line that is not whole was torn by a kill and is passed over.
+
+    Args:
+        path: The file.
+        reward: What every child's value has to be; None: values are not compared.
+
+    Raises:
+        ValueError: If the file is not the journal of a search.
+    """
+    lines = io.BytesIO(path.read_bytes()).readlines()
+    whole: list[Record] = []
+    damages: list[Damage] = []
+    foreign: list[str] = []
+    torn = 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            whole.append(Record(number, line, _read_line(line, number, whole, reward)))
+        except NotWhole as error:
+            if number == len(lines):
+                torn = len(line)
+            else:
+                damages.append(Damage(number, str(error), spare=not line.strip()))
+        except Repeated as error:
+            damages.append(Damage(number, str(error), spare=True))
+        except ValueError as error:
+            if isinstance(error, NotASearch):
+                foreign.append(f"line {number}: {error}")
+            damages.append(Damage(number, str(error), spare=False))
+    _check_kind(path, lines, whole, foreign)
+    return Records(path, tuple(whole), tuple(damages), sum(map(len, lines)) - torn)
+
+
+def _read_line(line: bytes, number: int, before: Sequence[Record], reward: Reward | None) -> Trial | None:
+    operation = schema.parse(line)
+    if before and line == before[-1].line and operation["op_code"] not in schema.NOTES:
+        raise Repeated("it repeats the line before it")
+    if number == 1:
+        schema.check_study(operation)
+        return None
+    trial = schema.trial(operation)
+    if trial is not None and reward is not None:
+        _check_value(trial, reward)
+    return trial
+
+
+def _check_value(trial: Trial, reward: Reward) -> None:
+    expected = float(reward(trial.evaluation))
+    if not math.isclose(trial.value, expected, rel_tol=1e-9, abs_tol=1e-12):
+        raise ValueError(f"its value is {trial.value!r}; its accuracies give the reward {expected!r}")
+
+
+def _check_kind(path: Path, lines: Sequence[bytes], whole: Sequence[Record], foreign: Sequence[str]) -> None:
+    """Whether this is a journal at all: a mistyped path must not cost anybody a file."""
+    start = b'{"op_code":'
+    if not lines or any(record.trial is not None for record in whole):
+        return
+    begins = lines[0].startswith(start) or (len(lines) == 1 and start.startswith(lines[0]))
+    if foreign or not begins:
+        raise not_a_journal(path, foreign[0] if foreign else f"it begins with {lines[0][:40]!r}")
+
+
+def not_a_journal(path: Path, why: str) -> ValueError:
+    """The error that a file is something else."""
+    return ValueError(f"{path} is not a journal of a search ({why}); nothing was changed, use another file")

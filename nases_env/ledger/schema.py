@@ -1,0 +1,192 @@
+"""What a line of a journal may say: everything that is read from one is checked here first."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from nases_env.evaluators.base import Evaluation
+from nases_env.ledger.memory import EvaluationId
+
+STUDY = "search"
+"""Name of the study in every journal."""
+CREATE_STUDY, CREATE_TRIAL = 0, 4
+"""Optuna's numbers of the two operations that a search writes."""
+NOTES = (2, 3, 8, 9)
+"""Of the operations that only add a study's or a trial's attributes, as Optuna's dashboard does for its notes."""
+COMPLETE, MAXIMIZE = 1, 2
+"""Optuna's numbers of a finished trial and of a study whose value is to be maximised."""
+LARGEST = 2**63 - 1
+
+
+class Trial(NamedTuple):
+    """One child as a journal has it."""
+
+    params: dict[str, float]
+    """The action."""
+    value: float
+    """The reward."""
+    identity: EvaluationId
+    evaluation: Evaluation
+
+
+class NotWhole(ValueError):
+    """A line is no JSON: it was torn or damaged."""
+
+
+class NotASearch(ValueError):
+    """A line is whole and says something, but nothing that a search writes."""
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """The operation of one line.
+
+    Raises:
+        ValueError: NotWhole if the line is no JSON, NotASearch if it is no operation of Optuna's.
+    """
+    if not line.strip():
+        raise NotWhole("it is blank")
+    if not line.endswith(b"\n"):
+        raise NotWhole("it does not end")
+    try:
+        operation = json.loads(line)
+    except RecursionError as error:
+        raise NotASearch("it is nested too deeply") from error
+    except ValueError as error:
+        raise NotWhole(f"it is no JSON ({error})") from error
+    if not isinstance(operation, dict) or not _is_int(operation.get("op_code"), 0, 99):
+        raise NotASearch(f"it begins with {line[:40]!r}")
+    return operation
+
+
+def check_study(operation: Mapping[str, Any]) -> None:
+    """Whether a line starts the study of a search.
+
+    Raises:
+        NotASearch: If it does not.
+    """
+    expected = {"op_code": CREATE_STUDY, "study_name": STUDY, "directions": [MAXIMIZE]}
+    found = {name: operation.get(name) for name in expected}
+    if found != expected:
+        raise NotASearch(f"it starts {found}, not {expected}")
+
+
+def trial(operation: Mapping[str, Any]) -> Trial | None:
+    """What a line tells about a child; None for a note, which tells nothing.
+
+    Raises:
+        ValueError: If a number, a name or a type cannot be; NotASearch if the line has no evaluation at all.
+    """
+    code = operation["op_code"]
+    if code in NOTES and "evaluation" not in operation.get("user_attr", {}):
+        return None
+    if code != CREATE_TRIAL or "evaluation" not in _dictionary(operation, "user_attrs"):
+        raise NotASearch(f"its operation {code} tells of no evaluation")
+    return Trial(_action(operation), _value(operation), *evaluation(operation["user_attrs"]["evaluation"]))
+
+
+def evaluation(found: Any) -> tuple[EvaluationId, Evaluation]:
+    """The attribute `evaluation` of a trial, every field checked. Fields that an `Evaluation` has defaults for may be
+    missing, and others may be there: another version wrote them.
+
+    Raises:
+        ValueError: If a field is missing, or has a type or a value that cannot be.
+    """
+    if not isinstance(found, dict):
+        raise ValueError(f"its evaluation is {found!r:.60}; expected a mapping")
+    checks = _IDENTITY | _EVALUATION
+    for name, (holds, expected) in checks.items():
+        if name in found and not holds(found[name]):
+            raise ValueError(f"its {name} is {found[name]!r:.60}; expected {expected}")
+    if missing := [name for name in (*_IDENTITY, *_REQUIRED) if name not in found]:
+        raise ValueError(f"its evaluation lacks {', '.join(missing)}")
+    identity = EvaluationId(*(found[name] for name in EvaluationId._fields))
+    return identity, Evaluation(**{name: found[name] for name in _EVALUATION if name in found})
+
+
+def _action(operation: Mapping[str, Any]) -> dict[str, float]:
+    params = _dictionary(operation, "params")
+    if list(params) != [f"action_{index:02}" for index in range(len(params))] or not params:
+        raise ValueError(f"its params are {', '.join(params)!r:.60}; expected action_00, action_01 …")
+    for name, number in params.items():
+        if not _is_number(number, 0.0, 1.0):
+            raise ValueError(f"its {name} is {number!r:.60}; expected a number in [0, 1]")
+    if _dictionary(operation, "distributions").keys() != params.keys():
+        raise ValueError("its distributions are not those of its params")
+    return params
+
+
+def _value(operation: Mapping[str, Any]) -> float:
+    """The reward, and whatever else Optuna has to understand."""
+    value: Any = operation.get("value")
+    state = operation.get("state")
+    if not _is_number(value, -math.inf, math.inf):
+        raise ValueError(f"its value is {value!r:.60}; expected a finite number, the reward")
+    if state != COMPLETE or operation.get("values") is not None:
+        raise ValueError(f"its state is {state!r:.60}; expected {COMPLETE}, and one value")
+    for name in ("datetime_start", "datetime_complete"):
+        try:
+            datetime.fromisoformat(operation.get(name))  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"its {name} is {operation.get(name)!r:.60}; expected a time") from error
+    return float(value)
+
+
+def _dictionary(operation: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = operation.get(name)
+    if not isinstance(found, dict):
+        raise NotASearch(f"its {name} are {found!r:.60}")
+    return found
+
+
+def _is_int(value: Any, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value, 0.0, 1.0)
+
+
+def _is_size(value: Any) -> bool:
+    return _is_int(value, 0, LARGEST)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 200
+
+
+def _are_epochs(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(epoch, dict) and all(_is_number(number, -math.inf, math.inf) for number in epoch.values())
+        for epoch in value
+    )
+
+
+def _are_versions(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(version, str) for version in value.values())
+
+
+_IDENTITY = {
+    "evaluator": (_is_word, "a text"),
+    "architecture": (_is_word, "a text"),
+    "child_seed": (_is_size, "a seed, at least 0"),
+}
+_EVALUATION = {
+    "train_accuracy": (_is_share, "a number in [0, 1]"),
+    "validation_accuracy": (_is_share, "a number in [0, 1]"),
+    "parameters": (_is_size, "a number of parameters, at least 0"),
+    "flops": (_is_size, "a number of operations, at least 0"),
+    "failure": (_is_word, "a word, empty for none"),
+    "epochs": (_are_epochs, "a list with a mapping of numbers for each epoch"),
+    "seconds": (lambda value: _is_number(value, 0.0, math.inf), "a number of seconds, at least 0"),
+    "device": (_is_word, "a text"),
+    "versions": (_are_versions, "a mapping of texts"),
+}
+_REQUIRED = ("train_accuracy", "validation_accuracy", "parameters", "flops", "failure")
