@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +57,18 @@ class Recorder(Trace):
             self._opened().tensorboard.add_scalar(tag, number, max(self.steps - 1, 0))
 
     def close(self) -> None:
-        """Write the best child, close the files and the environment; may be called twice."""
+        """Write the best child, close the files and the environment; may be called twice.
+
+        Raises:
+            OSError: If something could not be written; everything is closed all the same.
+        """
         self._bar.close()
-        if self._files is not None:
-            self._write_best(self._files.tensorboard)
-            self._files.close()
-            self._files = None
-        super().close()
+        files, self._files = self._files, None
+        with ExitStack() as stack:
+            stack.callback(super().close)
+            if files is not None:
+                stack.callback(files.close)
+                self._write_best(files.tensorboard)
 
     def _opened(self) -> _Files:
         """The files, written anew. Opened after the first step, when the journal is known to be this search's own."""
@@ -115,8 +121,9 @@ class _Files:
         self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
-        self.tensorboard.close()
+        with ExitStack() as stack:
+            stack.callback(self.tensorboard.close)
+            stack.callback(self._file.close)
 
     def _write_hyperparameters(self, settings: dict[str, Any]) -> None:
         """TensorBoard's HPARAMS, in this folder (SummaryWriter.add_hparams would start another one)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import platform
@@ -13,7 +14,9 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-import nases_env  # noqa: F401  (registers the ids)
+import nases_env
+from nases_env import rewards, search_spaces
+from nases_env.env import NASESEnv
 from nases_env.ledger import JournalLedger, read_trials
 
 MAY_DIFFER = ("children", "device", "data_dir", "workers")
@@ -35,10 +38,11 @@ class RunDirectory:
 
     Args:
         path: The folder.
+        trust: Whether its settings may name an environment of another package, whose code is run to make it.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, trust: bool = False):
+        self.path, self.trust = Path(path), trust
         self.journal = self.path / "journal.log"
         self._settings = self.path / "settings.json"
 
@@ -47,13 +51,33 @@ class RunDirectory:
         return self._settings.is_file()
 
     def options(self) -> dict[str, Any]:
-        """The command line's options that the search was started with."""
+        """The command line's options that the search was started with.
+
+        Raises:
+            FileNotFoundError: If there is no search here.
+            ValueError: If its settings are damaged, or name an environment that is not trusted.
+        """
         return self._read()["options"]
 
     def make_environment(self) -> gym.Env:
-        """The environment that was searched, without its journal."""
+        """The environment that was searched, without its journal.
+
+        Raises:
+            FileNotFoundError: If there is no search here.
+            ValueError: If its settings are damaged, or name an environment that is not trusted.
+        """
         environment = self._read()["environment"]
         return gym.make(environment["id"], **environment["keywords"])
+
+    def reward(self) -> rewards.Reward | None:
+        """What the journal's values have to be; None where no settings tell."""
+        if not self.exists():
+            return None
+        environment = self._read()["environment"]
+        registered = gym.registry.get(environment["id"])
+        default = inspect.signature(NASESEnv).parameters["reward"].default
+        given = (registered.kwargs if registered else {}) | environment["keywords"]
+        return rewards.make(given.get("reward", default))
 
     def start(
         self,
@@ -79,7 +103,8 @@ class RunDirectory:
         """
         environment = {"id": env_id, "keywords": keywords, "protocol": protocol}
         settings = json.loads(json.dumps({"options": options, "environment": environment}))
-        ledger = JournalLedger(self.journal)  # locked, so that nothing is written under a search that runs
+        # Locked, so that nothing is written under a search that runs.
+        ledger = JournalLedger(self.journal, reward=self.reward())
         try:
             if ledger.recorded and not resume:
                 raise FileExistsError(f"{self.path} holds a search already; go on with --resume or choose another")
@@ -95,7 +120,7 @@ class RunDirectory:
 
     def _write(self, settings: dict[str, Any]) -> None:
         partial = self._settings.with_suffix(".partial")
-        partial.write_text(json.dumps(settings, indent=2) + "\n")
+        partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         partial.replace(self._settings)
         with (self.path / "command.txt").open("a") as file:
             file.write(shlex.join([sys.executable, *sys.argv]) + "\n")
@@ -107,21 +132,56 @@ class RunDirectory:
         """The child with the highest reward, the earliest of equals.
 
         Raises:
-            ValueError: If no child succeeded yet.
+            ValueError: If no child succeeded yet, or the journal is damaged.
             FileNotFoundError: If there is no journal.
         """
-        trials = [trial for trial in read_trials(self.journal) if not trial.user_attrs["evaluation"]["failure"]]
+        trials = read_trials(self.journal, self.reward())
+        trials = [trial for trial in trials if not trial.user_attrs["evaluation"]["failure"]]
         if not trials:
             raise ValueError(f"{self.journal} holds no child that succeeded")
         children = [
             FoundChild(trial.number, float(trial.value or 0.0), trial.user_attrs["evaluation"]) for trial in trials
         ]
-        return max(children, key=lambda child: child.reward)
+        best = max(children, key=lambda child: child.reward)
+        architecture = search_spaces.from_json(json.dumps(best.evaluation["architecture_json"]))
+        if architecture.key != best.evaluation["architecture"]:
+            raise ValueError(
+                f"{self.journal} is damaged: child {best.number} was evaluated as {best.evaluation['architecture']}, "
+                f"but the architecture beside it is {architecture.key}"
+            )
+        return best
 
     def _read(self) -> dict[str, Any]:
         if not self.exists():
             raise FileNotFoundError(f"{self.path} holds no search: {self._settings} is missing")
-        return json.loads(self._settings.read_text())
+        try:
+            settings = json.loads(self._settings.read_bytes())
+            environment = settings["environment"]
+            kinds = ((settings["options"], dict), (environment["id"], str), (environment["keywords"], dict))
+            if not all(isinstance(value, kind) for value, kind in kinds):
+                raise TypeError("options, id or keywords are of another type")
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"{self._settings} is damaged ({error!r:.200}); restore it, or remove it and resume the search with "
+                "all the options that it was started with: its journal refuses others"
+            ) from error
+        if not self.trust:
+            self._check_trusted(environment)
+        return settings
+
+    def _check_trusted(self, environment: dict[str, Any]) -> None:
+        """Whether a folder from anywhere can be opened: only this package's code runs, and it writes nowhere else."""
+        registered = gym.registry.get(environment["id"])
+        if registered is None or not str(registered.entry_point).startswith(f"{nases_env.__name__}."):
+            raise ValueError(
+                f"{self._settings} names the environment {environment['id']!r}, which is not one of this package's: "
+                "to make it could run any code. If you trust the folder, say so with --trust"
+            )
+        if unknown := sorted({"ledger", "reuse"} & environment["keywords"].keys()):
+            raise ValueError(
+                f"{self._settings} has the environment's {', '.join(unknown)}, which a search does not write there and "
+                "which would name files elsewhere. If you trust the folder, say so with --trust"
+            )
 
 
 def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

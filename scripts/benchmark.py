@@ -8,6 +8,8 @@ Children are trained three ways: `b0` is a tutorial's loop, `b1` a careful user'
 
 from __future__ import annotations
 
+import startup
+
 import json
 import os
 import platform
@@ -208,4 +210,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

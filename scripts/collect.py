@@ -8,6 +8,8 @@ Every command can be stopped and goes on when it is given again, also with more 
 
 from __future__ import annotations
 
+import startup
+
 import csv
 import dataclasses
 import gzip
@@ -309,4 +311,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

@@ -9,6 +9,8 @@ reward. The same command goes on after it was stopped, and with more agents or s
 
 from __future__ import annotations
 
+import startup
+
 import shlex
 import sys
 from dataclasses import dataclass
@@ -184,4 +186,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

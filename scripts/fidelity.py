@@ -5,6 +5,8 @@ python scripts/fidelity.py --protocol digits --children 30 --factor 10
 
 from __future__ import annotations
 
+import startup
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,4 +82,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

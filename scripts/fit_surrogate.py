@@ -8,6 +8,8 @@ Its folder is what `gym.make("NASES-Digits-Surrogate-v0", surrogate=PATH)` takes
 
 from __future__ import annotations
 
+import startup
+
 import json
 import sys
 from dataclasses import dataclass
@@ -134,4 +136,4 @@ def write_report(path: Path, found: dict[str, Any], table_card: dict[str, Any]) 
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

@@ -6,6 +6,8 @@ python scripts/inspect_decoder.py --decoders autoencoder pca random identity --c
 
 from __future__ import annotations
 
+import startup
+
 import csv
 import sys
 from dataclasses import dataclass
@@ -171,4 +173,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

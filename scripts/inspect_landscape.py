@@ -5,6 +5,8 @@ python scripts/inspect_landscape.py --decoders autoencoder autoencoder-uniform p
 
 from __future__ import annotations
 
+import startup
+
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,4 +99,4 @@ def table(options: Options) -> list[dict]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

@@ -5,6 +5,8 @@ python scripts/inspect_sizes.py --space micro --protocol v3-search
 
 from __future__ import annotations
 
+import startup
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,4 +88,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

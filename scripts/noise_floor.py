@@ -6,6 +6,9 @@ python scripts/noise_floor.py --dataset imagefolder:PATH --protocol cifar10-mini
 
 from __future__ import annotations
 
+import startup
+
+import sys
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -108,9 +111,13 @@ def by_child(rows: list[dict[str, float | str]], name: str, options: Options) ->
     return np.array([row[name] for row in rows], dtype=float).reshape(options.seeds, options.children).T
 
 
-def main(options: Options) -> None:
-    """Run the experiment."""
-    (rows,) = evaluate_all([options])
+def main(options: Options) -> int:
+    """Run the experiment; returns the exit status."""
+    try:
+        (rows,) = evaluate_all([options])
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     tables.write(options.out, rows)
     for name in ("reward", "validation_accuracy"):
         values = by_child(rows, name, options)
@@ -119,7 +126,8 @@ def main(options: Options) -> None:
     seconds = np.array([row["seconds"] for row in rows], dtype=float)
     print(f"seconds per child: median {np.median(seconds):.2f}, 90 % {np.quantile(seconds, 0.9):.2f}")
     print(f"failures: {sum(bool(row['failure']) for row in rows)} of {len(rows)}; table: {options.out}")
+    return 0
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

@@ -5,6 +5,8 @@ python scripts/plot_curves.py --runs runs/A runs/B --out curves.png
 
 from __future__ import annotations
 
+import startup
+
 import csv
 import sys
 from collections import defaultdict
@@ -75,4 +77,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

@@ -5,6 +5,8 @@ python scripts/plot_table1.py --table docs/results/table1.csv --out docs/table1.
 
 from __future__ import annotations
 
+import startup
+
 import csv
 import sys
 from dataclasses import dataclass
@@ -100,4 +102,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

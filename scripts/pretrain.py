@@ -8,6 +8,8 @@ Started again with the same options it goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import startup
+
 import argparse
 import csv
 import dataclasses
@@ -220,4 +222,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run(main))

@@ -8,6 +8,8 @@ Results go to a folder of their own under runs/; `tensorboard --logdir runs` sho
 
 from __future__ import annotations
 
+import startup
+
 import dataclasses
 import inspect
 import json
@@ -15,7 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import gymnasium as gym
 import torch
@@ -28,6 +30,8 @@ from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
 from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
+from nases_env.evaluators.base import WorkerStartError
+from nases_env.ledger import repair
 from nases_env.search_spaces import Architecture
 from nases_env.surrogates import SHIPPED
 
@@ -45,6 +49,10 @@ ENVIRONMENT = (
     "surrogate",
     "noise",
 )
+OF_THE_COMMAND = ("run_dir", "resume", "repair", "trust")
+"""Options that say how to go on, not what the search is: they are not kept in its settings."""
+FAILURES = (ValueError, OSError, ImportError, WorkerStartError, gym.error.Error)
+"""Errors whose message is all that a user needs."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,10 @@ class Options:
     """Folder for the results; None: runs/<environment>-<agent>-seed<seed>-<time>."""
     resume: bool = False
     """Go on with the search in run_dir, with the settings it was started with; start it if there is none."""
+    repair: bool = False
+    """With --resume: make a damaged journal usable first. A copy and every whole record are kept."""
+    trust: bool = False
+    """With --resume: whether the folder's settings may name an environment of another package, whose code is run."""
     reuse: tuple[str, ...] = ()
     """Folders or journals of other searches whose evaluations need not be trained again."""
     start_from: str | None = None
@@ -125,40 +137,74 @@ class Options:
 
 
 def parse(arguments: list[str] | None = None) -> Options:
-    """Options of the command line; those not given come from the resumed search or the recipe."""
+    """Options of the command line; those not given come from the resumed search or the recipe.
+
+    Raises:
+        ValueError: If the resumed search's settings are damaged or not trusted.
+    """
     options = tyro.cli(Options, args=arguments)
     if options.resume and options.run_dir and RunDirectory(options.run_dir).exists():
-        stored = RunDirectory(options.run_dir).options()
-        stored |= {"run_dir": options.run_dir, "resume": True}
-        stored |= {name: tuple(stored[name]) for name in ("overrides", "reuse", "agent_settings")}
-        stored["reinforce"] = ReinforceSettings(**stored["reinforce"])
-        return tyro.cli(Options, args=arguments, default=Options(**stored))
+        return tyro.cli(Options, args=arguments, default=_stored(options))
     if options.recipe == "paper":
         return tyro.cli(Options, args=arguments, default=Options(reinforce=ReinforceSettings.paper()))
     return options
+
+
+def _stored(options: Options) -> Options:
+    """The options that the search to resume was started with."""
+    run = RunDirectory(options.run_dir or "", options.trust)
+    stored = run.options() | {name: getattr(options, name) for name in OF_THE_COMMAND}
+    try:
+        stored |= {name: tuple(stored[name]) for name in ("overrides", "reuse", "agent_settings")}
+        stored["reinforce"] = ReinforceSettings(**stored["reinforce"])
+        found = Options(**stored)
+    except (TypeError, KeyError) as error:
+        raise ValueError(
+            f"{run.path / 'settings.json'} has no options of this version ({error}); resume with the version that "
+            "wrote them, or start another search and --reuse this one"
+        ) from error
+    wrong = [name for name, kind in get_type_hints(Options).items() if not _is_one(getattr(found, name), kind)]
+    if wrong:
+        raise ValueError(
+            f"{run.path / 'settings.json'} is damaged: its {wrong[0]} is {getattr(found, wrong[0])!r:.100}; restore "
+            "it, or remove it and resume the search with all the options that it was started with"
+        )
+    return found
+
+
+def _is_one(value: Any, kind: Any) -> bool:
+    """Whether a value has the type of an option."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    return type(value) in (get_args(kind) or (kind,))
 
 
 def main(options: Options) -> int:
     """Search; returns the exit status: 0 at the end of the budget, 130 after Ctrl-C."""
     torch.set_num_threads(1)  # for the controller: faster at its size, and the same on every machine
     name = f"{options.env_id}-{options.agent}-seed{options.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    run = RunDirectory(options.run_dir or f"runs/{name}")
-    settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in ("run_dir", "resume")}
+    run = RunDirectory(options.run_dir or f"runs/{name}", options.trust)
+    settings = {name: value for name, value in dataclasses.asdict(options).items() if name not in OF_THE_COMMAND}
     try:
         _check(options)
+        if options.repair:
+            _repair(run)
         agent_class = agents.find(options.agent)
         agent_settings = _agent_settings(options)
         if options.batch > 1 and not agent_class.batches:
             raise ValueError(f"--batch {options.batch}: {options.agent} chooses one child at a time; leave --batch out")
         keywords = {**agent_class.env_kwargs, **options.environment()}
         _check_keywords(options.env_id, keywords)
-        # Made without a journal first, so that most wrong options leave no folder behind.
+        # Made without a journal first, so that wrong options and data leave no folder behind.
         environment = gym.make(options.env_id, **keywords).unwrapped
         if not isinstance(environment, NASESEnv):
             raise ValueError(f"{options.env_id} is no NASES environment: {type(environment).__name__}")
         protocol = dataclasses.asdict(environment.protocol)
         start = None if options.start_from is None else _known(options.start_from, environment)
         settings["start_from"] = start and start.to_json()  # resuming must not depend on the other folder
+        environment.prepare()
         run.start(settings, options.env_id, keywords, protocol, options.resume)
         env = gym.make(
             options.env_id,
@@ -167,7 +213,7 @@ def main(options: Options) -> int:
             reuse=[str(RunDirectory(path).journal if Path(path).is_dir() else path) for path in options.reuse],
             **keywords,
         )
-    except (ValueError, OSError, ImportError, gym.error.Error) as error:
+    except FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(
@@ -176,26 +222,59 @@ def main(options: Options) -> int:
     if start:
         print(_describe_start(start, environment), flush=True)
     recorder = Recorder(env, run.path, options.children, _flat(settings, environment))
-    status = 0
+    errors: list[Exception] = []
+    interrupted = False
     try:
-        try:
-            agent = agent_class(recorder, options.seed, agent_settings)
-        except TypeError as error:  # a library's keywords are checked by the library
-            if not options.agent_settings:
-                raise
-            raise ValueError(f"{options.agent} cannot be made with {agent_settings}: {error}") from error
-        try:
-            agent.run(recorder, options.children, start, options.batch)
-        except KeyboardInterrupt:
-            status = 130
-        _save_controller(agent, run)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        interrupted = _search(recorder, run, agent_class, agent_settings, start, options)
+    except FAILURES as error:
+        errors.append(error)
     finally:
-        recorder.close()
-    _summarise(recorder, run, interrupted=status == 130)
-    return status
+        try:
+            recorder.close()
+        except OSError as error:
+            errors.append(OSError(f"the best network or the curves could not be written ({error})"))
+    for found in errors:
+        print(f"error: {found}", file=sys.stderr)
+    if errors:
+        return 2
+    _summarise(recorder, run, interrupted)
+    return startup.INTERRUPTED if interrupted else 0
+
+
+def _search(
+    recorder: Recorder,
+    run: RunDirectory,
+    agent_class: type[agents.Agent],
+    agent_settings: Any,
+    start: Architecture | None,
+    options: Options,
+) -> bool:
+    """Search to the end of the budget, or until Ctrl-C: then True."""
+    try:
+        agent = agent_class(recorder, options.seed, agent_settings)
+    except TypeError as error:  # a library's keywords are checked by the library
+        if not options.agent_settings:
+            raise
+        raise ValueError(f"{options.agent} cannot be made with {agent_settings}: {error}") from error
+    interrupted = False
+    try:
+        agent.run(recorder, options.children, start, options.batch)
+    except KeyboardInterrupt:
+        interrupted = True
+    _save_controller(agent, run)
+    return interrupted
+
+
+def _repair(run: RunDirectory) -> None:
+    """Repair the journal of a search, and say what was kept."""
+    done = repair(run.journal, run.reward())
+    if done is None:
+        print(f"{run.journal} is whole: nothing to repair")
+        return
+    print(
+        f"repaired {run.journal}: {done.replayed} children are replayed, {done.salvaged} behind lost ones are found "
+        f"again when they are asked for; the file as it was: {done.copy}"
+    )
 
 
 def _check(options: Options) -> None:
@@ -205,6 +284,8 @@ def _check(options: Options) -> None:
         raise ValueError(f"--batch {options.batch} has to be at least 1")
     if options.resume and not options.run_dir:
         raise ValueError("--resume goes on with the search in a folder; name it with --run-dir")
+    if options.repair and not options.resume:
+        raise ValueError("--repair is for a search to go on with: give --resume and --run-dir as well")
 
 
 def _check_keywords(env_id: str, keywords: dict[str, Any]) -> None:
@@ -222,7 +303,7 @@ def _known(start_from: str, environment: NASESEnv) -> Architecture:
     if Path(start_from).is_dir():
         best = RunDirectory(start_from).best()
         return environment.space.from_json(json.dumps(best.evaluation["architecture_json"]))
-    return environment.space.from_json(Path(start_from).read_text())
+    return environment.space.from_json(Path(start_from).read_text(encoding="utf-8"))
 
 
 def _describe_start(start: Architecture, environment: NASESEnv) -> str:
@@ -273,5 +354,15 @@ def _summarise(recorder: Recorder, run: RunDirectory, interrupted: bool) -> None
     print(f"retrain it:  python scripts/train_final.py --run {run.path}")
 
 
+def command() -> int:
+    """Search as the command line says; returns the exit status."""
+    try:
+        options = parse()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return main(options)
+
+
 if __name__ == "__main__":
-    sys.exit(main(parse()))
+    sys.exit(startup.run(command))

@@ -8,6 +8,8 @@ Started again with the same options it goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import startup
+
 import csv
 import dataclasses
 import json
@@ -247,4 +249,4 @@ def _write_metrics(training: FinalTraining, identity: dict[str, Any], accuracy: 
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

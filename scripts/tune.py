@@ -8,6 +8,8 @@ Configurations are drawn from the grid, the agent's defaults are the first one. 
 
 from __future__ import annotations
 
+import startup
+
 import itertools
 import sys
 from dataclasses import dataclass
@@ -144,4 +146,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    sys.exit(startup.run(lambda: main(tyro.cli(Options))))

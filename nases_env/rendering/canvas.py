@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +19,7 @@ INK = "#333333"
 
 def draw(width: int, height: int, paint: Callable[[Axes], None]) -> np.ndarray:
     """What is painted on white axes of so many pixels, uint8 (height, width, 3)."""
+    _import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -26,6 +30,25 @@ def draw(width: int, height: int, paint: Callable[[Axes], None]) -> np.ndarray:
     paint(axes)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _import_matplotlib() -> None:
+    """Import it also where MPLBACKEND names a backend that is not installed, as processes inherit it from a notebook.
+
+    Nothing changes for the caller: a backend that can be had is the chosen one afterwards. Pictures here are drawn with
+    Agg whatever it is.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
 
 
 def draw_text(axes: Axes, x: float, y: float, size: float, text: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from comparing import statistics
 
 matplotlib.use("Agg")
+matplotlib.rcParams["text.parse_math"] = False  # an agent's name is not mathematics, whatever is in it
 from matplotlib import pyplot  # noqa: E402
 
 
@@ -63,7 +64,8 @@ def write(path: Path, title: str, notes: list[str], rows: list[dict[str, Any]], 
     paragraphs = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     path.write_text(
         f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
-        f"<h1>{html.escape(title)}</h1>{paragraphs}<table><tr>{head}</tr>{body}</table>{images}\n"
+        f"<h1>{html.escape(title)}</h1>{paragraphs}<table><tr>{head}</tr>{body}</table>{images}\n",
+        encoding="utf-8",
     )
 
 

@@ -59,7 +59,15 @@ class Entry:
 
     @property
     def folder(self) -> str:
-        """Its name as a folder's."""
+        """Its name as a folder's; no other entry has the same."""
+        plain = self.former_folder
+        if plain == self.name:
+            return plain
+        return f"{plain[:100]}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+
+    @property
+    def former_folder(self) -> str:
+        """What an earlier version made of its name, and of others."""
         return "".join(letter if letter.isalnum() or letter in "-_.=" else "_" for letter in self.name)
 
     @property
@@ -120,7 +128,10 @@ class Run:
     @property
     def file(self) -> Path:
         """What it is recorded in."""
-        return self.out / "runs" / self.entry.folder / f"seed{self.seed}.json"
+        return self._file(self.entry.folder)
+
+    def _file(self, folder: str) -> Path:
+        return self.out / "runs" / folder / f"seed{self.seed}.json"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -139,11 +150,30 @@ class Run:
         Raises:
             ValueError: If that was another run.
         """
-        if not self.file.is_file():
+        if record := self._read(self.file):
+            if not self._is_own(record):
+                raise ValueError(f"{self.file} holds another run, {record['run']}; choose another --out")
+            return record
+        former = self._read(self._file(self.entry.former_folder))
+        return former if former and self._is_own(former) else None
+
+    def _is_own(self, record: dict[str, Any]) -> bool:
+        return record["run"] == json.loads(json.dumps(self.identity))
+
+    @staticmethod
+    def _read(file: Path) -> dict[str, Any] | None:
+        """The record in a file; None where there is none.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
+        if not file.is_file():
             return None
-        record = json.loads(self.file.read_text())
-        if record["run"] != json.loads(json.dumps(self.identity)):
-            raise ValueError(f"{self.file} holds another run, {record['run']}; choose another --out")
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            record["run"], record["children"], record["chosen"], record["seconds"]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise ValueError(f"{file} is damaged ({error!r:.100}); remove it, and its search is made again") from error
         return record
 
     def make(self) -> dict[str, Any]:
@@ -162,9 +192,9 @@ class Run:
         record = {"run": self.identity, "seconds": seconds, "chosen": chosen, "children": trace.rows}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_suffix(".partial")
-        partial.write_text(json.dumps(record))
+        partial.write_text(json.dumps(record), encoding="utf-8")
         partial.replace(self.file)
-        return json.loads(self.file.read_text())
+        return json.loads(json.dumps(record))
 
     def _environment(self) -> gym.Env:
         """The environment; where children are trained, with a journal that a stopped search goes on from."""

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from agents.run_directory import RunDirectory
+from nases_env import rewards
 from nases_env.evaluators import Evaluation
-from nases_env.ledger import EvaluationId, JournalLedger
+from nases_env.ledger import DamagedJournalError, EvaluationId, JournalLedger
 from nases_env.search_spaces import MacroArchitecture
 
 OPTIONS = {"agent": "random", "seed": 0, "children": 3, "device": None}
@@ -19,7 +20,8 @@ def _started(tmp_path, children=0):
     ledger = JournalLedger(run.journal)
     for seed in range(children):
         identity = EvaluationId("", MacroArchitecture.published().key, seed)
-        ledger.record(np.zeros(2), identity, MacroArchitecture.published(), Evaluation(), 0.25 * seed)
+        evaluation = Evaluation(0.25 * seed, 0.25 * seed)
+        ledger.record(np.zeros(2), identity, MacroArchitecture.published(), evaluation, rewards.eq1(evaluation))
     ledger.close()
     return run
 
@@ -94,3 +96,70 @@ def test_a_folder_without_a_search_says_so(tmp_path):
         run.options()
     with pytest.raises(FileNotFoundError, match="no journal"):
         run.best()
+
+
+def _edit_journal(run, line, before, after):
+    lines = run.journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert before in lines[line - 1]
+    lines[line - 1] = lines[line - 1].replace(before, after)
+    run.journal.write_text("".join(lines), encoding="utf-8")
+
+
+def test_a_reward_that_was_edited_is_not_believed(tmp_path):
+    run = _started(tmp_path, children=3)
+    _edit_journal(run, 2, '"value":0.0', '"value":0.9')
+    for attempt in (run.best, lambda: run.start(OPTIONS, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=True)):
+        with pytest.raises(DamagedJournalError, match="line 2 .* 0.9"):
+            attempt()
+
+
+def test_an_architecture_that_was_edited_is_not_the_best_one(tmp_path):
+    run = _started(tmp_path, children=3)
+    _edit_journal(run, 4, '["max_pool",0,0]', '["average_pool",0,0]')
+    with pytest.raises(ValueError, match="child 2 was evaluated as"):
+        run.best()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        b"", b"{", b"[]", b"{}", b"null", b"\xff", b'{"options": {}, "environment": []}', b"[" * 100_000,
+        b'{"options": [], "environment": {"id": "NASES-Digits-v0", "keywords": {}}}',
+        b'{"options": {}, "environment": {"id": 3, "keywords": {}}}',
+        b'{"options": {}, "environment": {"id": "NASES-Digits-v0", "keywords": "none"}}',
+    ],
+)  # fmt: skip
+def test_damaged_settings_say_what_to_do(tmp_path, settings):
+    run = _started(tmp_path, children=1)
+    (run.path / "settings.json").write_bytes(settings)
+    for attempt in (run.options, run.make_environment, run.best):
+        with pytest.raises(ValueError, match=r"settings.json is damaged .* remove it and resume"):
+            attempt()
+
+
+def _with_environment(run, env_id, **keywords):
+    settings = {"options": OPTIONS, "environment": {"id": env_id, "keywords": keywords, "protocol": PROTOCOL}}
+    (run.path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def test_a_strangers_folder_cannot_make_another_packages_code_run(tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = _started(tmp_path)
+    for env_id in ("stranger:NASES-Digits-v0", "CartPole-v1", "GymV21Environment-v0"):
+        _with_environment(run, env_id)
+        for attempt in (run.options, run.make_environment):
+            with pytest.raises(ValueError, match="not one of this package's"):
+                attempt()
+    assert not (tmp_path / "ran").exists()
+    _with_environment(run, "stranger:NASES-Digits-v0")
+    RunDirectory(run.path, trust=True).make_environment().close()
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_strangers_folder_cannot_write_elsewhere(tmp_path):
+    run = _started(tmp_path)
+    _with_environment(run, "NASES-Digits-v0", ledger=str(tmp_path / "elsewhere.log"))
+    with pytest.raises(ValueError, match="ledger.*--trust"):
+        run.make_environment()
+    assert RunDirectory(run.path, trust=True).options() == OPTIONS

@@ -29,12 +29,7 @@ def _damaged(lines):
         "no study": ([b"{}\n", *lines[1:]], 1, 0, 5),
         "accuracy at the end": ([*lines[:5], edited(lines[5], train_accuracy="abc")], 6, 4, 0),
         "repeated at the end": ([*lines, lines[-1]], 7, 5, 0),
-        "another operation": (
-            [*lines[:2], b'{"op_code":6,"worker_id":"w","trial_id":0,"state":3}\n', *lines[2:]],
-            3,
-            1,
-            4,
-        ),
+        "another operation": ([*lines[:2], operation, *lines[2:]], 3, 1, 4),
     }
 
 

@@ -1,0 +1,59 @@
+"""What a command does before it imports libraries, which takes seconds, and around its `main`.
+
+A command imports this module first and ends with `sys.exit(startup.run(…))`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit statuses after Ctrl-C and after SIGTERM."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: a command ends as it does after Ctrl-C."""
+
+
+def run(main: Callable[[], int]) -> int:
+    """The exit status of a command, which Ctrl-C and SIGTERM end cleanly.
+
+    Args:
+        main: What the command does; returns its exit status.
+    """
+    terminated = False
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        nonlocal terminated
+        terminated = True
+        raise Terminated
+
+    _handle(signal.SIGINT, signal.default_int_handler)
+    _handle(signal.SIGTERM, terminate)
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = INTERRUPTED
+    return TERMINATED if terminated and status == INTERRUPTED else status
+
+
+def _handle(number: signal.Signals, handler: Any) -> None:
+    """Set what a signal does, unless whoever started this process lets it ignore it: a shell's background job does."""
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, handler)
+
+
+def _prepare() -> None:
+    """Ctrl-C during imports ends the process without a traceback; pictures need no display and no notebook."""
+    _handle(signal.SIGINT, signal.SIG_DFL)
+    os.environ["MPLBACKEND"] = "Agg"
+
+
+if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:  # not where a test imports a script
+    _prepare()

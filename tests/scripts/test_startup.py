@@ -1,0 +1,79 @@
+"""Commands end cleanly, however early they are asked to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.scripts.conftest import ROOT, TINY
+
+
+def _started_command(tmp_path, code):
+    """A command that stands among the scripts' and says when it has begun."""
+    among = f"import sys; sys.argv = [{str(ROOT / 'scripts' / 'command.py')!r}]\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", among + code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+IMPORTS = "import startup, time\nprint('begun', flush=True)\ntime.sleep(60)"
+MAIN = """
+import startup, sys, time
+def main():
+    print('begun', flush=True)
+    time.sleep(60)
+sys.exit(startup.run(main))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "status", "words"),
+    [
+        (IMPORTS, signal.SIGINT, -signal.SIGINT, ""),
+        (MAIN, signal.SIGINT, 130, "interrupted\n"),
+        (MAIN, signal.SIGTERM, 143, "interrupted\n"),
+    ],
+)
+def test_a_signal_ends_a_command_without_a_traceback(tmp_path, code, number, status, words):
+    with _started_command(tmp_path, code) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (status, words)
+
+
+def test_a_background_job_goes_on_ignoring_ctrl_c(tmp_path):
+    code = MAIN.replace("time.sleep(60)", "time.sleep(0.5); return 0")
+    ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + code
+    with _started_command(tmp_path, ignoring) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_pictures_need_no_notebooks_backend(run, tmp_path):
+    surrogate = ("--env-id", "NASES-Digits-Surrogate-v0", "--children", 2, "--run-dir", tmp_path / "run")
+    done = run("search.py", *surrogate, MPLBACKEND="module://no_such_backend")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "best.png").stat().st_size and (tmp_path / "run" / "best.json").is_file()
+
+
+def test_sigterm_ends_a_search_as_ctrl_c_does(start, run, tmp_path):
+    folder = tmp_path / "run"
+    process = start("search.py", "--run-dir", folder, "--children", 500, "--device", "cpu", "--overrides", *TINY)
+    deadline = time.monotonic() + 120
+    while not (folder / "children.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    output = (tmp_path / "log0").read_text(encoding="utf-8")
+    assert "interrupted after" in output and "Traceback" not in output
+    assert (folder / "best.json").is_file()
