@@ -42,3 +42,27 @@ def test_a_record_is_found_again_until_its_entry_means_something_else(runs, tmp_
 def test_a_surrogate_has_noise_unless_told_not_to(runs, tmp_path):
     assert _run(runs, tmp_path, "random").keywords == {"noise": True}
     assert _run(runs, tmp_path, "random", ["noise=false"]).keywords == {"noise": False}
+
+
+def test_entries_with_other_names_never_share_a_folder(runs):
+    names = ["random", "random:decoder=A B", "random:decoder=A/B", "random:decoder=A_B", "random:decoder=a_b"]
+    folders = [runs.Entry.parse(name).folder for name in names]
+    assert folders[0] == "random" and len({folder.lower() for folder in folders}) == len(names)
+    assert len(runs.Entry.parse(f"random:decoder={'x' * 1000}").folder) < 200
+
+
+def test_a_record_in_a_folder_that_an_earlier_version_named_is_found_again(runs, tmp_path):
+    run = _run(runs, tmp_path, "random:decoder=pca")
+    record = run.make()
+    run.file.parent.rename(tmp_path / "runs" / "random_decoder=pca")
+    assert _run(runs, tmp_path, "random:decoder=pca").recorded() == record
+    assert _run(runs, tmp_path, "random:decoder=pca", ["noise=false"]).recorded() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
+def test_a_damaged_record_is_named(runs, tmp_path, content):
+    run = _run(runs, tmp_path, "random")
+    run.file.parent.mkdir(parents=True)
+    run.file.write_bytes(content)
+    with pytest.raises(ValueError, match="seed3.json is damaged .* remove it"):
+        run.recorded()
