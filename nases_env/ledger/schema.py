@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from nases_env.evaluators.base import Evaluation
@@ -15,8 +16,14 @@ STUDY = "search"
 """Name of the study in every journal."""
 CREATE_STUDY, CREATE_TRIAL = 0, 4
 """Optuna's numbers of the two operations that a search writes."""
-NOTES = (2, 3, 8, 9)
-"""Of the operations that only add a study's or a trial's attributes, as Optuna's dashboard does for its notes."""
+_NOTES = {
+    2: ("study_id", "user_attr"),
+    3: ("study_id", "system_attr"),
+    8: ("trial_id", "user_attr"),
+    9: ("trial_id", "system_attr"),
+}
+NOTES = tuple(_NOTES)
+"""Operations that only add an attribute to a study or a trial, as Optuna's dashboard does for its notes."""
 COMPLETE, MAXIMIZE = 1, 2
 """Optuna's numbers of a finished trial and of a study whose value is to be maximised."""
 LARGEST = 2**63 - 1
@@ -57,7 +64,11 @@ def parse(line: bytes) -> dict[str, Any]:
         raise NotASearch("it is nested too deeply") from error
     except ValueError as error:
         raise NotWhole(f"it is no JSON ({error})") from error
-    if not isinstance(operation, dict) or not _is_int(operation.get("op_code"), 0, 99):
+    if (
+        not isinstance(operation, dict)
+        or not _is_int(operation.get("op_code"), 0, 99)
+        or not isinstance(operation.get("worker_id"), str)
+    ):
         raise NotASearch(f"it begins with {line[:40]!r}")
     return operation
 
@@ -81,11 +92,14 @@ def trial(operation: Mapping[str, Any]) -> Trial | None:
         ValueError: If a number, a name or a type cannot be; NotASearch if the line has no evaluation at all.
     """
     code = operation["op_code"]
-    if code in NOTES and "evaluation" not in operation.get("user_attr", {}):
+    if code in NOTES:
+        _check_note(operation)
         return None
     if code != CREATE_TRIAL or "evaluation" not in _dictionary(operation, "user_attrs"):
         raise NotASearch(f"its operation {code} tells of no evaluation")
-    return Trial(_action(operation), _value(operation), *evaluation(operation["user_attrs"]["evaluation"]))
+    action, value = _action(operation), _value(operation)
+    _check_optunas(operation)
+    return Trial(action, value, *evaluation(operation["user_attrs"]["evaluation"]))
 
 
 def evaluation(found: Any) -> tuple[EvaluationId, Evaluation]:
@@ -107,6 +121,12 @@ def evaluation(found: Any) -> tuple[EvaluationId, Evaluation]:
     return identity, Evaluation(**{name: found[name] for name in _EVALUATION if name in found})
 
 
+def _check_note(operation: Mapping[str, Any]) -> None:
+    kind, attribute = _NOTES[operation["op_code"]]
+    if not _is_int(operation.get(kind), 0, LARGEST) or "evaluation" in _dictionary(operation, attribute):
+        raise NotASearch(f"its operation {operation['op_code']} is no note on a {kind.removesuffix('_id')}")
+
+
 def _action(operation: Mapping[str, Any]) -> dict[str, float]:
     params = _dictionary(operation, "params")
     if list(params) != [f"action_{index:02}" for index in range(len(params))] or not params:
@@ -114,25 +134,46 @@ def _action(operation: Mapping[str, Any]) -> dict[str, float]:
     for name, number in params.items():
         if not _is_number(number, 0.0, 1.0):
             raise ValueError(f"its {name} is {number!r:.60}; expected a number in [0, 1]")
-    if _dictionary(operation, "distributions").keys() != params.keys():
-        raise ValueError("its distributions are not those of its params")
     return params
 
 
 def _value(operation: Mapping[str, Any]) -> float:
-    """The reward, and whatever else Optuna has to understand."""
     value: Any = operation.get("value")
-    state = operation.get("state")
     if not _is_number(value, -math.inf, math.inf):
         raise ValueError(f"its value is {value!r:.60}; expected a finite number, the reward")
-    if state != COMPLETE or operation.get("values") is not None:
-        raise ValueError(f"its state is {state!r:.60}; expected {COMPLETE}, and one value")
+    return float(value)
+
+
+def _check_optunas(operation: Mapping[str, Any]) -> None:
+    """Whether Optuna understands the rest of a trial."""
+    expected = {"study_id": 0, "state": COMPLETE, "values": None}
+    for name, value in expected.items():
+        if operation.get(name) != value or isinstance(operation.get(name), bool):
+            raise ValueError(f"its {name} is {operation.get(name)!r:.60}; expected {value}")
+    if operation.get("system_attrs", {}) != {} or operation.get("intermediate_values", {}) != {}:
+        raise ValueError("it has system_attrs or intermediate_values, which a search does not write")
     for name in ("datetime_start", "datetime_complete"):
         try:
-            datetime.fromisoformat(operation.get(name))  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
+            datetime.fromisoformat(operation.get(name)).astimezone()  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"its {name} is {operation.get(name)!r:.60}; expected a time") from error
-    return float(value)
+    distributions = _dictionary(operation, "distributions")
+    if distributions.keys() != operation["params"].keys() or not all(
+        isinstance(text, str) and _is_action_range(text) for text in distributions.values()
+    ):
+        raise ValueError("its distributions are not [0, 1] for each of its params")
+
+
+@lru_cache(maxsize=16)
+def _is_action_range(text: str) -> bool:
+    """Whether Optuna's text means the numbers from 0 to 1."""
+    try:
+        distribution = json.loads(text)
+        attributes = distribution["attributes"]
+        range_ = (distribution["name"], attributes["low"], attributes["high"], attributes["step"], attributes["log"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return range_ == ("FloatDistribution", 0.0, 1.0, None, False) and len(attributes) == 4
 
 
 def _dictionary(operation: Mapping[str, Any], name: str) -> dict[str, Any]:
