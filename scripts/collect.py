@@ -248,6 +248,7 @@ def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict
         "protocol": dataclasses.asdict(environment.protocol),
         "dataset": options.dataset.partition(":")[0],
         "images": {"side": side, "channels": channels, "classes": data.classes},
+        "class_names": data.class_names,
         "fingerprint": trials[0].user_attrs["evaluation"]["evaluator"],
         "space": environment.space.name,
         "rules": options.rules,

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
-from nases_env.children.protocol import FOLDER, Protocol, check_dataset
-
-Part = Literal["train", "test"]
+from nases_env.children import image_files, image_folder
+from nases_env.children.image_folder import Part
+from nases_env.children.protocol import FOLDER, Protocol, absolute, check_dataset
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,12 @@ class Images:
 
     pixels: np.ndarray
     labels: np.ndarray
+    class_names: tuple[str, ...] = ()
+    """Names of the classes in the order of their numbers; empty where they have none."""
 
     def subset(self, indices: np.ndarray) -> Images:
         """The images of these indices."""
-        return Images(self.pixels[indices], self.labels[indices])
+        return Images(self.pixels[indices], self.labels[indices], self.class_names)
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,15 @@ class ChildData:
     mean: np.ndarray
     """Of the training images' channels, in [0, 1], float32."""
     deviation: np.ndarray
-    classes: int
+    class_names: tuple[str, ...]
+    """In the order of the labels: folders' names, CIFAR-10's words, or the digits `0` to `9`."""
     digest: str
     """Names the pixels, the labels and the split."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; labels are below it."""
+        return len(self.class_names)
 
     def to(self, device: str) -> ChildData:
         """The same data on another device; on this one, these."""
@@ -109,15 +116,18 @@ def _load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> Child
         validation=_standardise(validation, mean, deviation, device) if len(validation.labels) else None,
         mean=mean,
         deviation=deviation,
-        classes=int(images.labels.max()) + 1,
+        class_names=images.class_names,
         digest=digest.hexdigest(),
     )
 
 
 def load_test(dataset: str, data_dir: str, protocol: Protocol, device: str) -> Tensors:
-    """The test part, standardised like the training images. Only a final training may open it, once."""
+    """The test part, standardised like the training images, with their channels.
+
+    Only a final training may open it, once.
+    """
     data = load(dataset, data_dir, protocol, device)
-    images = read(dataset, data_dir, "test", protocol.image_size)
+    images = read(dataset, data_dir, "test", protocol.image_size, channels=data.train.images.shape[1])
     return _standardise(images, data.mean, data.deviation, device)
 
 
@@ -127,19 +137,32 @@ def _standardise(images: Images, mean: np.ndarray, deviation: np.ndarray, device
     return Tensors(pixels, torch.from_numpy(images.labels).to(device))
 
 
-def read(dataset: str, data_dir: str, part: Part, image_size: int | None = None) -> Images:
-    """All images of one part of a data set, averaged down to image_size."""
+def read(dataset: str, data_dir: str, part: Part, image_size: int | None = None, channels: int | None = None) -> Images:
+    """All images of one part of a data set.
+
+    Args:
+        dataset: `cifar10`, `digits` or `imagefolder:PATH`.
+        data_dir: Folder of CIFAR-10.
+        part: `train` or `test`.
+        image_size: Pixels a side, to which images are averaged down; None: as they are.
+        channels: To which an image folder's images are brought, 1 or 3; None: 1 if all are grey, else 3.
+    """
     if check_dataset(dataset).startswith(FOLDER):
-        return _image_folder(Path(dataset.removeprefix(FOLDER)), part, image_size)
+        return Images(*image_folder.read(_root(dataset), part, image_size, channels))
     images = _digits(part) if dataset == "digits" else _cifar10(data_dir, part)
     if image_size is None or images.pixels.shape[1:3] == (image_size, image_size):
         return images
-    resized = [_resize(Image.fromarray(pixels.squeeze()), image_size) for pixels in images.pixels]
-    return Images(np.stack(resized).reshape(len(resized), image_size, image_size, -1), images.labels)
+    pictures = (Image.fromarray(pixels.squeeze()) for pixels in images.pixels)
+    pixels = np.stack([image_files.to_array(picture, image_size) for picture in pictures])
+    return dataclasses.replace(images, pixels=pixels)
 
 
 def split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
-    """Training and validation images; the validation images do not depend on how many are trained on."""
+    """Training and validation images; the validation images do not depend on how many are trained on.
+
+    Raises:
+        ValueError: If there are too few images, with numbers that these images allow.
+    """
     from sklearn.model_selection import train_test_split
 
     count, validation = len(images.labels), protocol.validation_images
@@ -147,7 +170,7 @@ def split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
     if train < 1 or train + validation > count:
         raise ValueError(
             f"the data have {count} training images; the protocol asks for train_images={protocol.train_images} "
-            f"and validation_images={validation}"
+            f"and validation_images={validation}; {_remedy(images.labels, protocol)}"
         )
 
     def draw(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,12 +182,27 @@ def split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
         except ValueError as error:
             raise ValueError(
                 f"{size} of {len(indices)} images cannot keep the shares of the classes ({error}); change the "
-                "protocol's train_images or validation_images, or set stratified to false"
+                "protocol's train_images or validation_images, or set stratified to false; "
+                f"{_remedy(images.labels, protocol)}"
             ) from error
 
     held_out, rest = draw(np.arange(count), validation)
     chosen, _ = draw(rest, train)
     return images.subset(chosen), images.subset(held_out)
+
+
+def _remedy(labels: np.ndarray, protocol: Protocol) -> str:
+    """Which fields of the protocol would split these images: a quarter is held out, if anything is."""
+    count, sizes = len(labels), np.unique(labels, return_counts=True)[1]
+    stratified = protocol.stratified and sizes.min() >= 2
+    held_out = max(count // 4, len(sizes) if stratified else 1) if protocol.validation_images else 0
+    fields = {"train_images": count - held_out, "validation_images": held_out}
+    if fields["train_images"] < 2:
+        return "add images"
+    if stratified != protocol.stratified:
+        fields["stratified"] = False
+    overrides = " ".join(f"{name}={json.dumps(value)}" for name, value in fields.items())
+    return f"possible are --overrides {overrides}, in Python protocol={{'preset': PRESET, {str(fields)[1:]}"
 
 
 def _digits(part: Part) -> Images:
@@ -176,7 +214,7 @@ def _digits(part: Part) -> Images:
     parts = train_test_split(np.arange(len(digits.target)), test_size=450, random_state=0, stratify=digits.target)
     indices = parts[0 if part == "train" else 1]
     pixels = np.round(digits.images[indices, :, :, None] * (255 / 16)).astype(np.uint8)
-    return Images(pixels, digits.target[indices].astype(np.int64))
+    return Images(pixels, digits.target[indices].astype(np.int64), tuple(str(name) for name in digits.target_names))
 
 
 def _cifar10(data_dir: str, part: Part) -> Images:
@@ -190,86 +228,21 @@ def _cifar10(data_dir: str, part: Part) -> Images:
             "cifar-10-python.tar.gz there, or name the folder that has it with data_dir, or use your own images "
             "with dataset='imagefolder:PATH'"
         ) from error
-    return Images(data.data, np.asarray(data.targets, dtype=np.int64))
-
-
-def _image_folder(root: Path, part: Part, image_size: int | None) -> Images:
-    """`root/part/<class>/*`, decoded once and then kept as one array in the user's cache folder."""
-    folder = root / part
-    files = _files(root, part)
-    listing = hashlib.sha256(f"{folder.resolve()} {image_size}".encode())
-    for path, _ in files:
-        status = path.stat()
-        listing.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
-    cache = _cache_folder() / f"{listing.hexdigest()[:32]}.npz"
-    if cache.is_file():
-        with np.load(cache) as arrays:
-            return Images(arrays["pixels"], arrays["labels"])
-    images = Images(_decode([path for path, _ in files], image_size), np.array([label for _, label in files]))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    partial = cache.with_suffix(f".{os.getpid()}.npz")
-    np.savez(partial, pixels=images.pixels, labels=images.labels)
-    partial.replace(cache)
-    return images
+    return Images(data.data, np.asarray(data.targets, dtype=np.int64), tuple(data.classes))
 
 
 def check_test_part(dataset: str) -> None:
-    """Whether there is a test part, without opening it.
+    """Whether there is a test part, without opening an image.
 
     Raises:
         FileNotFoundError: If an image folder has none.
-        ValueError: If it has a class that the training part has not.
+        ValueError: If it has a class that the training part has not, or something other than a file where an image
+            should be.
     """
     if dataset.startswith(FOLDER):
-        _files(Path(dataset.removeprefix(FOLDER)), "test")
+        image_folder.list_part(_root(dataset), "test")
 
 
-def _files(root: Path, part: Part) -> list[tuple[Path, int]]:
-    """Every image of a part, with its class's number."""
-    folder = root / part
-    classes = _subfolders(root / "train")  # of both parts, so that a class has one number
-    if unknown := sorted(set(_subfolders(folder)) - set(classes)):
-        raise ValueError(f"{folder} has classes {unknown} that {root / 'train'} has not")
-    files = [
-        (path, label)
-        for label, name in enumerate(classes)
-        if (folder / name).is_dir()
-        for path in sorted((folder / name).iterdir())
-    ]
-    if not files:
-        raise FileNotFoundError(
-            f"there are no images in {folder.resolve()}; expected {root}/train/<class>/* and {root}/test/<class>/*"
-        )
-    return files
-
-
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
-
-
-def _decode(paths: list[Path], image_size: int | None) -> np.ndarray:
-    pixels = []
-    for path in paths:
-        try:
-            with Image.open(path) as image:
-                rgb = image.convert("RGB")
-        except OSError as error:
-            raise ValueError(f"{path} is not an image that can be read ({error}); remove or replace it") from error
-        pixels.append(np.asarray(rgb) if image_size is None else _resize(rgb, image_size))
-    if shapes := {array.shape for array in pixels[1:]} - {pixels[0].shape}:
-        raise ValueError(
-            f"images have different sizes ({pixels[0].shape} and {shapes.pop()}); set the protocol's image_size"
-        )
-    height, width, _ = pixels[0].shape
-    if height != width:
-        raise ValueError(f"images of {height} × {width} pixels are not square; set the protocol's image_size")
-    return np.stack(pixels)
-
-
-def _resize(image: Image.Image, size: int) -> np.ndarray:
-    method = Image.Resampling.BOX if min(image.size) >= size else Image.Resampling.BILINEAR
-    return np.asarray(image.resize((size, size), method))
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nases_env"
+def _root(dataset: str) -> Path:
+    """An image folder's path."""
+    return Path(absolute(dataset).removeprefix(FOLDER))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 
@@ -307,14 +307,17 @@ def check_dataset(dataset: str) -> str:
     Raises:
         ValueError: If it cannot.
     """
-    if dataset not in DATASETS and not str(dataset).startswith(FOLDER):
+    named = isinstance(dataset, str) and (dataset in DATASETS or dataset.removeprefix(FOLDER) not in ("", dataset))
+    if not named:
         raise ValueError(f"there is no dataset {dataset!r}; choose {', '.join(DATASETS)} or {FOLDER}PATH")
     return dataset
 
 
 def absolute(dataset: str) -> str:
-    """The data set's name; an image folder by its absolute path, so that it is found from anywhere."""
-    return FOLDER + str(Path(dataset.removeprefix(FOLDER)).resolve()) if dataset.startswith(FOLDER) else dataset
+    """The data set's name; an image folder by its absolute path, `~` expanded, so that it is found from anywhere."""
+    if not dataset.startswith(FOLDER):
+        return dataset
+    return FOLDER + os.path.realpath(os.path.expanduser(dataset.removeprefix(FOLDER)))
 
 
 def resolve(protocol: str | Mapping[str, Any] | Protocol) -> Protocol:

@@ -1,12 +1,14 @@
-"""Data: the digits' split, folders of images, CIFAR-10 that is missing, and what a child sees of them."""
+"""Data: the digits' split, CIFAR-10 that is missing, and what a child sees of them."""
+
+import ast
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from nases_env.children import datasets
-from nases_env.children.protocol import resolve
+from nases_env.children.protocol import absolute, parse_overrides, resolve
 
 DIGITS = resolve("digits")
 
@@ -32,6 +34,7 @@ def test_digits_have_897_450_and_450_images():
     test = datasets.load_test("digits", "nowhere", DIGITS, "cpu")
     assert test.images.shape == (450, 1, 8, 8)
     assert data.classes == 10
+    assert data.class_names == tuple("0123456789")
 
 
 def test_final_digits_train_on_1347_images_and_hold_none_out():
@@ -136,7 +139,7 @@ def test_digest_names_every_pixel_and_label_of_both_parts(monkeypatch):
         (index,) = np.flatnonzero((images.pixels == first).all(axis=(1, 2, 3)))
         for changed in (images.pixels.copy(), images.labels.copy()):
             changed[index] = changed[index] ^ 1 if changed.ndim > 1 else (changed[index] + 1) % 10
-            other = datasets.Images(*((changed, images.labels) if changed.ndim > 1 else (images.pixels, changed)))
+            other = dataclasses.replace(images, **{"pixels" if changed.ndim > 1 else "labels": changed})
             monkeypatch.setattr(datasets, "read", lambda *_, other=other: other)
             datasets._load.cache_clear()
             digests.add(load(plain).digest)
@@ -179,160 +182,52 @@ def test_too_few_images_are_refused_with_both_counts(fields):
         load(protocol)
 
 
+def made_up(*sizes):
+    """Images of classes of these sizes."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    return datasets.Images(np.zeros((len(labels), 2, 2, 1), dtype=np.uint8), labels, tuple(map(str, labels)))
+
+
+@pytest.mark.parametrize(
+    ("preset", "sizes", "validation"),
+    [
+        ("cifar10-mini", (500, 500), 250),
+        ("v1-search", (500, 500), 250),
+        ("cifar10-mini", (3,) * 10, 10),  # one validation image a class
+        ("cifar10-mini", (2,) * 10, 10),
+        ("cifar10-mini", (1, 8), 2),  # a single image is in one part only: not stratified
+        ("v1-search", (1, 2), 1),
+    ],
+)
+def test_what_the_error_of_too_few_images_proposes_works(preset, sizes, validation):
+    with pytest.raises(ValueError, match="possible are") as error:
+        datasets.split(made_up(*sizes), resolve(preset))
+    words, _, in_python = str(error.value).partition("--overrides ")[2].partition(", in Python protocol=")
+    from_command = resolve({"preset": preset, **parse_overrides(words.split())})
+    assert resolve(ast.literal_eval(in_python.replace("PRESET", repr(preset)))) == from_command
+    train, held_out = datasets.split(made_up(*sizes), from_command)
+    assert (len(train.labels), len(held_out.labels)) == (sum(sizes) - validation, validation)
+
+
+def test_final_protocols_are_told_to_train_on_all_images():
+    with pytest.raises(ValueError, match="--overrides train_images=20 validation_images=0,"):
+        datasets.split(made_up(10, 10), resolve({"preset": "digits-final", "train_images": 30}))
+
+
+def test_two_images_cannot_be_split_and_more_are_asked_for():
+    with pytest.raises(ValueError, match="validation_images=3000; add images$"):
+        datasets.split(made_up(1, 1), resolve("cifar10-mini"))
+
+
 def test_unknown_dataset_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'mnist'.*cifar10, digits or imagefolder:PATH"):
         load(dataset="mnist")
 
 
-# --- folders of images
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """A folder for images; what is decoded from it is cached beside it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    datasets._load.cache_clear()
-    return tmp_path / "images"
-
-
-def pixels(seed, height=4, width=4):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def put(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
-    return array
-
-
-def fill(root, part="train", classes=("cat", "dog"), count=3, height=4, width=4):
-    """count images a class, by path, each of its own seed."""
-    names = [f"{part}/{name}/{i}.png" for name in classes for i in range(count)]
-    return [put(root / name, pixels(seed, height, width)) for seed, name in enumerate(names)]
-
-
-def read(root, part="train", image_size=None):
-    return datasets.read(f"imagefolder:{root}", "", part, image_size)
-
-
-def test_folder_gives_its_images_and_the_classes_in_alphabetical_order(root):
-    written = fill(root, classes=("cat", "ant", "dog"))
-    images = read(root)
-    assert images.pixels.dtype == np.uint8
-    order = [3, 4, 5, 0, 1, 2, 6, 7, 8]  # ant, cat, dog
-    assert np.array_equal(images.pixels, np.stack(written)[order])
-    assert images.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    assert images.labels.dtype == np.int64
-
-
-def test_train_and_test_folders_are_read_apart(root):
-    train, test = fill(root, "train", count=2), fill(root, "test", count=1)
-    put(root / "test" / "cat" / "0.png", pixels(99))
-    assert np.array_equal(read(root, "train").pixels, np.stack(train))
-    assert np.array_equal(read(root, "test").pixels, np.stack([pixels(99), test[1]]))
-
-
-def test_grey_images_become_three_channels(root):
-    grey = put(root / "train" / "cat" / "0.png", pixels(0)[:, :, 0])
-    assert np.array_equal(read(root).pixels, np.stack([grey] * 3, axis=2)[None])
-
-
-def test_images_are_averaged_down_by_blocks(root):
-    # Multiples of 4 leave nothing to round.
-    image = put(root / "train" / "cat" / "0.png", pixels(0) // 4 * 4)
-    assert np.array_equal(read(root, image_size=2).pixels, block_means(image[None]))
-
-
-def test_images_of_any_size_are_brought_to_image_size(root):
-    put(root / "train" / "cat" / "large.png", np.full((12, 10, 3), 200, dtype=np.uint8))
-    put(root / "train" / "cat" / "small.png", np.full((3, 3, 3), 100, dtype=np.uint8))
-    images = read(root, image_size=6)
-    assert images.pixels.shape == (2, 6, 6, 3)
-    assert images.pixels[0].min() == images.pixels[0].max() == 200
-    assert images.pixels[1].min() == images.pixels[1].max() == 100
-
-
-def test_different_sizes_without_image_size_name_the_field(root):
-    fill(root, count=1)
-    put(root / "train" / "dog" / "wide.png", pixels(5, 4, 6))
-    with pytest.raises(ValueError, match=r"different sizes.*\(4, 4, 3\).*\(4, 6, 3\).*image_size"):
-        read(root)
-
-
-def test_missing_folder_says_what_was_expected(root):
-    with pytest.raises(FileNotFoundError, match=r"no images in .*images/train; expected .*/train/<class>/\*"):
-        read(root)
-
-
-def test_missing_test_part_says_what_was_expected(root):
-    fill(root)
-    with pytest.raises(FileNotFoundError, match=r"no images in .*images/test"):
-        read(root, "test")
-
-
-@pytest.mark.parametrize("content", [b"", b"not an image", "truncated"])
-def test_broken_file_is_named(root, content):
-    fill(root)
-    broken = root / "train" / "dog" / "1.png"
-    broken.write_bytes(broken.read_bytes()[:60] if content == "truncated" else content)
-    with pytest.raises(ValueError, match=r"dog/1\.png is not an image that can be read.*remove or replace"):
-        read(root)
-
-
-def test_second_read_does_not_decode_again(root, monkeypatch):
-    fill(root)
-    first = read(root)
-    monkeypatch.setattr(datasets, "_decode", lambda *_: pytest.fail("decoded again"))
-    second = read(root)
-    assert np.array_equal(second.pixels, first.pixels)
-    assert np.array_equal(second.labels, first.labels)
-
-
-def test_changed_added_and_removed_files_are_decoded_again(root):
-    fill(root)
-    before = read(root)
-    put(root / "train" / "cat" / "1.png", pixels(77))
-    changed = read(root)
-    assert np.array_equal(changed.pixels[1], pixels(77))
-    assert np.array_equal(changed.pixels[2], before.pixels[2])
-    put(root / "train" / "cat" / "3.png", pixels(78))
-    assert read(root).labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
-    (root / "train" / "dog" / "0.png").unlink()
-    assert read(root).labels.tolist() == [0, 0, 0, 0, 1, 1]
-
-
-def test_an_image_moved_to_another_class_has_that_class(root):
-    fill(root)
-    before = read(root).labels.tolist()
-    (root / "train" / "dog" / "moved.png").write_bytes((root / "train" / "cat" / "0.png").read_bytes())
-    (root / "train" / "cat" / "0.png").unlink()
-    assert (before, read(root).labels.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1])
-
-
-def test_a_class_has_the_same_number_in_both_parts(root):
-    fill(root)
-    fill(root, "test", classes=("dog",), count=2)
-    assert read(root, "test").labels.tolist() == [1, 1]
-
-
-def test_a_test_class_that_cannot_be_learned_is_named(root):
-    fill(root)
-    fill(root, "test", classes=("cow",))
-    with pytest.raises(ValueError, match="'cow'"):
-        read(root, "test")
-
-
-def test_empty_class_folders_say_what_was_expected(root):
-    (root / "train" / "cat").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="no images"):
-        read(root)
-
-
-def test_images_that_are_not_square_name_the_field(root):
-    fill(root, height=4, width=6)
-    with pytest.raises(ValueError, match="4 × 6 pixels.*image_size"):
-        read(root)
-    assert read(root, image_size=4).pixels.shape[1:3] == (4, 4)
+@pytest.mark.parametrize("dataset", [None, 3, b"digits", "imagefolder:", "imagefolder"])
+def test_what_is_no_name_of_a_dataset_is_refused(dataset):
+    with pytest.raises(ValueError, match=r"no dataset .*imagefolder:PATH"):
+        load(dataset=dataset)
 
 
 def test_a_split_too_small_for_its_classes_says_what_to_change():
@@ -340,33 +235,14 @@ def test_a_split_too_small_for_its_classes_says_what_to_change():
         load(resolve({"preset": "digits", "train_images": 890}))
 
 
-def test_every_image_size_is_cached_on_its_own(root):
-    fill(root)
-    assert [read(root, image_size=size).pixels.shape[1] for size in (2, 3, None, 2)] == [2, 3, 4, 2]
-
-
-def test_folder_becomes_the_data_of_a_child(root):
-    fill(root, count=20, height=6, width=6)
-    protocol = resolve({"preset": "digits", "train_images": 24, "validation_images": 10})
-    data = load(protocol, f"imagefolder:{root}")
-    assert data.train.images.shape == (24, 3, 6, 6)
-    assert data.validation.images.shape == (10, 3, 6, 6)
-    assert data.classes == 2
-    assert np.bincount(data.train.labels).tolist() == [12, 12]
-    np.testing.assert_allclose(data.train.images.mean(dim=(0, 2, 3)), 0, atol=1e-5)
-    np.testing.assert_allclose(data.train.images.std(dim=(0, 2, 3), correction=0), 1, atol=1e-5)
-
-
-def test_a_channel_without_contrast_gives_zeros_and_no_nan(root):
-    for i in range(8):
-        image = pixels(i)
-        image[:, :, 1] = 40
-        put(root / "train" / "ab"[i % 2] / f"{i}.png", image)
-    data = load(resolve({"preset": "digits", "train_images": 4, "validation_images": 4}), f"imagefolder:{root}")
-    for part in (data.train, data.validation):
-        assert torch.isfinite(part.images).all()
-        assert part.images[:, 1].abs().max() < 1
-        assert part.images[:, 0].abs().max() > 1
+def test_folders_are_named_absolutely_with_the_home_folder_expanded(tmp_path, monkeypatch):
+    home = tmp_path.resolve()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    (home / "loop").symlink_to(home / "loop")
+    assert absolute("imagefolder:~/x") == absolute("imagefolder:x") == f"imagefolder:{home}/x"
+    assert absolute("imagefolder:loop").endswith("/loop")
+    assert absolute("digits") == "digits"
 
 
 # --- CIFAR-10
@@ -386,6 +262,8 @@ def test_missing_cifar10_names_the_folder_and_the_fix(tmp_path, monkeypatch):
 
 class FakeCIFAR10:
     """60 images to train, 20 to test."""
+
+    classes = [f"class {i}" for i in range(10)]
 
     def __init__(self, folder, train, download):
         assert folder == "folder"
@@ -410,6 +288,7 @@ def test_cifar10_is_read_as_torchvision_has_it(fake_cifar10):
         assert images.pixels.shape == (count, 32, 32, 3)
         assert np.array_equal(images.pixels, original.data)
         assert images.labels.tolist() == original.targets
+        assert images.class_names == tuple(original.classes)
 
 
 def test_cifar10_is_averaged_down_to_the_protocols_image_size(fake_cifar10):

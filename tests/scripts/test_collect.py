@@ -51,6 +51,7 @@ def test_the_card_says_what_was_done_where_and_when(collected):
     assert card["columns"] == list(_rows(collected, without=())[0])
     assert card["hardware"] and card["versions"]["torch"] and len(card["dates"]) == 2
     assert card["dataset"] == "digits" and len(card["fingerprint"]) == 16 and card["seed"] == 5
+    assert card["class_names"] == list("0123456789") and card["images"]["classes"] == 10
 
 
 def test_rows_hold_rewards_sizes_and_epochs(collected):
