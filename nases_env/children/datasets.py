@@ -202,7 +202,7 @@ def _remedy(labels: np.ndarray, protocol: Protocol) -> str:
     if stratified != protocol.stratified:
         fields["stratified"] = False
     overrides = " ".join(f"{name}={json.dumps(value)}" for name, value in fields.items())
-    return f"possible are --overrides {overrides}, in Python protocol={{'preset': PRESET, {str(fields)[1:]}"
+    return f"use for example --overrides {overrides}, in Python protocol={{'preset': PRESET, {str(fields)[1:]}"
 
 
 def _digits(part: Part) -> Images:

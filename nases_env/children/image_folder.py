@@ -54,7 +54,7 @@ class Listing:
         if not self.passed_over:
             return ""
         count, example = len(self.passed_over), self.passed_over[0]
-        return f"{count} entries are not files with an image's suffix and were passed over, for example {example}"
+        return f"entries passed over because they are no files with an image's suffix: {count}, for example {example}"
 
 
 def read(
@@ -77,7 +77,7 @@ def read(
     """
     listing = list_part(root, part)
     if listing.passed_over:
-        warnings.warn(f"{listing.folder}: {listing.hint}", stacklevel=2)
+        warnings.warn(f"{listing.folder} has {listing.hint}", stacklevel=2)
     if part == "train":
         _tell_missing_test_classes(root, listing.classes)
     cache = _cache_file(listing, image_size, channels)
@@ -169,7 +169,7 @@ def _decode(paths: list[Path], image_size: int | None, channels: int | None) -> 
             several.append(path)
     if several:
         warnings.warn(
-            f"{len(several)} images have several frames, of which the first is used; for example {several[0]}",
+            f"images with several frames, of which the first is used: {len(several)}, for example {several[0]}",
             stacklevel=3,
         )
     most = max(array.shape[2] for array in arrays)

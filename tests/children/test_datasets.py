@@ -200,7 +200,7 @@ def made_up(*sizes):
     ],
 )
 def test_what_the_error_of_too_few_images_proposes_works(preset, sizes, validation):
-    with pytest.raises(ValueError, match="possible are") as error:
+    with pytest.raises(ValueError, match="use for example") as error:
         datasets.split(made_up(*sizes), resolve(preset))
     words, _, in_python = str(error.value).partition("--overrides ")[2].partition(", in Python protocol=")
     from_command = resolve({"preset": preset, **parse_overrides(words.split())})

@@ -286,8 +286,9 @@ def test_images_are_turned_upright(tmp_path, suffix, keywords, orientation, quar
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_data_turn_nothing(tmp_path):
-    path = saved(tmp_path / "a.png", COLOURS, exif=b"Exif\0\0MM\0\x2a\xff\xff\xff\xff damaged")
+@pytest.mark.parametrize("exif", [b"Exif\0\0MM\0\x2a\xff\xff\xff\xff damaged", b"Exif\0\0damaged altogether"])
+def test_damaged_exif_data_turn_nothing(tmp_path, exif):
+    path = saved(tmp_path / "a.png", COLOURS, exif=exif)
     assert np.array_equal(decode(path), COLOURS)
 
 
