@@ -240,7 +240,7 @@ def _keep(cache: Path | None, pixels: np.ndarray) -> None:
             _remove(partial)
     except (OSError, ValueError) as error:  # a zip file that the disk has no room for may raise either
         warnings.warn(
-            f"the decoded images cannot be kept in {cache} ({error}) and will be decoded again next time; set "
-            "XDG_CACHE_HOME to a folder that can be written",
+            f"the decoded images cannot be kept in {cache or 'a cache'} ({error}) and will be decoded again next time; "
+            "set XDG_CACHE_HOME to a folder that can be written",
             stacklevel=3,
         )

@@ -334,6 +334,12 @@ def test_decompression_bombs_are_refused_by_name(tmp_path, monkeypatch, limit):
         decode(path)
 
 
+def test_images_without_pixels_are_refused_by_name(tmp_path):
+    (tmp_path / "none.pgm").write_bytes(b"P5 0 3 255\n")
+    with pytest.raises(ValueError, match=r"none\.pgm is not an image that can be read"):
+        decode(tmp_path / "none.pgm", 4)
+
+
 def test_pipes_are_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(ValueError, match=r"pipe\.png .*not a file"):

@@ -476,7 +476,7 @@ def test_without_a_home_folder_nothing_is_kept(root, monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(type(root), "expanduser", nowhere)
-    with pytest.warns(UserWarning, match="cannot be kept.*no home folder"):
+    with pytest.warns(UserWarning, match="cannot be kept in a cache.*no home folder"):
         assert len(read(root).labels) == 6
 
 
