@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import nn
@@ -135,7 +136,7 @@ class Baseline:
         crop = [transforms.RandomCrop(train.pixels.shape[1], padding=protocol.crop_padding)]
         flip = [transforms.RandomHorizontalFlip()] if protocol.flip else []
         count = len(validation.labels)
-        clean = Images(train.pixels[:count], train.labels[:count])
+        clean = train.subset(np.arange(count))
         self.train = self._loader(train, transforms.Compose(crop + flip + standardise), shuffle=True)
         self.validation = self._loader(validation, transforms.Compose(standardise), shuffle=False)
         self.clean = self._loader(clean, transforms.Compose(standardise), shuffle=False)

@@ -322,7 +322,7 @@ def test_fingerprint_does_not_depend_on_what_was_evaluated():
 def untrained(monkeypatch):
     """CIFAR-10's shapes without its images, and children that are only measured."""
     images = Tensors(torch.empty((45_000, 3, 32, 32), device="meta"), torch.empty(45_000, device="meta"))
-    data = ChildData(images, images, np.zeros(3), np.ones(3), classes=10, digest="none")
+    data = ChildData(images, images, np.zeros(3), np.ones(3), tuple("0123456789"), digest="none")
     monkeypatch.setattr(datasets, "load", lambda *_: data)
     monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, child, seed, measured, checkpointing: measured)
 
