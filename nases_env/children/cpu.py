@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -30,8 +30,8 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Give what is free back to the kernel."""
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    """Give what is free back to the kernel, where the C library can."""
+    malloc_trim = _c_function("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
 
@@ -45,7 +45,16 @@ def prepare_memory() -> None:
     first convolution only, and none where `ONEDNN_PRIMITIVE_CACHE_CAPACITY` is set.
     """
     os.environ.setdefault(KERNEL_CACHE, str(KERNELS))
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _c_function("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _c_function(name: str) -> Callable[..., int] | None:
+    """A function of the C library; None where the library has none of that name, or cannot be opened (Windows)."""
+    try:
+        library = ctypes.CDLL(None)
+    except (OSError, TypeError):
+        return None
+    return getattr(library, name, None)

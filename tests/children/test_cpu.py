@@ -1,5 +1,6 @@
 """Threads and memory of a CPU process that trains children."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from nases_env.children.cpu import cpu_threads
+from nases_env.children.cpu import KERNEL_CACHE, cpu_threads, prepare_memory, release_memory
 
 
 @pytest.mark.parametrize("error", [None, KeyError])
@@ -60,3 +61,16 @@ def test_a_bound_of_the_users_is_left_alone():
     environment = os.environ | {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "7"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout == "7\n"
+
+
+def unopened(name):
+    """What Windows does."""
+    raise TypeError("bad argument type for built-in operation")
+
+
+@pytest.mark.parametrize("library", [unopened, lambda name: object()], ids=["none", "another"])
+def test_memory_is_left_alone_where_the_c_library_cannot_do_it(library, monkeypatch):
+    monkeypatch.setenv(KERNEL_CACHE, "7")
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    prepare_memory.__wrapped__()  # it runs once per process
+    release_memory()
