@@ -19,6 +19,7 @@ from PIL import Image
 from nases_env.children import image_files, image_folder
 from nases_env.children.image_folder import Part
 from nases_env.children.protocol import FOLDER, Protocol, absolute, check_dataset
+from nases_env.children.torch_state import own_torch_state
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def adopt(dataset: str, data_dir: str, protocol: Protocol, device: str, data: Ch
 
 
 @lru_cache(maxsize=4)
+@own_torch_state()
 def _load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
     images = read(dataset, data_dir, "train", protocol.image_size)
     train, validation = split(images, protocol)
@@ -121,6 +123,7 @@ def _load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> Child
     )
 
 
+@own_torch_state()
 def load_test(dataset: str, data_dir: str, protocol: Protocol, device: str) -> Tensors:
     """The test part, standardised like the training images, with their channels.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 
@@ -166,10 +166,14 @@ class Trainer:
         steps = len(self._batch_sizes)
         return (self.epoch * steps + step) / (self.protocol.epochs * steps)
 
-    def _precision(self):
-        if self.protocol.precision == "bfloat16" and self.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
-        return nullcontext()
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        if self.protocol.precision != "bfloat16" or self.device.type != "cuda":
+            yield
+            return
+        with torch.autocast("cuda", torch.bfloat16):
+            yield
+        torch.clear_autocast_cache()  # inside a caller's autocast it would hold the weights of the step before
 
 
 def _batch_sizes(images: int, batch_size: int) -> list[int]:

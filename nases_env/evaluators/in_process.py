@@ -19,6 +19,7 @@ from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads, release_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
+from nases_env.children.torch_state import own_torch_state
 from nases_env.children.training import (
     Diverged,
     TimeLimitExceeded,
@@ -65,15 +66,24 @@ class InProcessEvaluator:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of data and protocol: 16 hexadecimal digits."""
+        """Names the data and the protocol: 16 hexadecimal digits."""
         fields = self.protocol.result_fields()
         return hashlib.sha256(f"{json.dumps(fields, sort_keys=True)} {self.data.digest}".encode()).hexdigest()[:16]
+
+    def prepare(self) -> None:
+        """Read the data; see `Evaluator.prepare`.
+
+        Raises:
+            FileNotFoundError: If the data are missing: what, where, how to get them.
+            ValueError: If the data are not what the protocol asks for.
+        """
+        _ = self.fingerprint  # reads the data
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
         """Train the architectures in order."""
         for index, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
             start = time.perf_counter()
-            with cpu_threads(self.protocol.threads):
+            with cpu_threads(self.protocol.threads), own_torch_state():
                 evaluation = self._evaluate(architecture, seed)
             if "cuda" in self.device:
                 torch.cuda.empty_cache()  # what this child needed may not fit the next, or a neighbour's

@@ -25,8 +25,17 @@ class SurrogateEvaluator:
 
     @property
     def fingerprint(self) -> str:
-        """Of the surrogate's files: 16 hexadecimal digits."""
+        """Names the surrogate's files: 16 hexadecimal digits."""
         return self._surrogate.fingerprint
+
+    def prepare(self) -> None:
+        """Read the models; see `Evaluator.prepare`.
+
+        Raises:
+            FileNotFoundError: If a file of the surrogate is missing.
+            ValueError: If a file of it is damaged.
+        """
+        _ = self._surrogate.fingerprint, self._surrogate.regressor
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
         """Predict the architectures, all at once."""

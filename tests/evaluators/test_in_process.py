@@ -387,6 +387,20 @@ def test_data_are_not_read_before_the_first_child():
         evaluate(subject)
 
 
+def test_preparing_reads_the_data_and_trains_nothing(monkeypatch):
+    subject = evaluator()
+    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *_: pytest.fail("trained"))
+    subject.prepare()
+    monkeypatch.undo()
+    monkeypatch.setattr(datasets, "load", lambda *_: pytest.fail("read again"))
+    assert evaluate(subject).failure == ""
+
+
+def test_preparing_finds_that_data_are_missing():
+    with pytest.raises(FileNotFoundError, match="no images in /nowhere/at/all/train"):
+        InProcessEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu").prepare()
+
+
 def test_closing_twice_does_no_harm():
     subject = evaluator()
     subject.close()
