@@ -4,7 +4,10 @@ import dataclasses
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from PIL import Image
 
 from nases_env.children.training import Trainer
 from nases_env.evaluators import worker_pool
+from nases_env.evaluators.base import WorkerStartError
 from nases_env.ledger import read_trials
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
 
@@ -100,6 +104,52 @@ def test_a_child_that_takes_its_worker_down_is_recorded_and_the_next_one_is_trai
     assert min(found[0][0], found[2][0]) > -1
     env.close()
     assert [trial.user_attrs["evaluation"]["failure"] for trial in read_trials(journal)] == ["", failure, ""]
+
+
+UNGUARDED = """
+import gymnasium as gym, nases_env, numpy as np
+keywords = {"protocol": PROTOCOL, "device": "cpu", "workers": 2, "ledger": "journal.log"}
+if SEVERAL:
+    env = gym.make_vec("NASES-Digits-v0", num_envs=2, **keywords)
+else:
+    env = gym.make("NASES-Digits-v0", **keywords)
+env.reset(seed=0)
+print("trained", env.step(np.full(env.action_space.shape, 0.5, np.float32)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("several", "file", "words"),
+    [(False, True, "ended with exit status 1"), (True, True, "ended with exit status 1"), (True, False, "no file")],
+)
+def test_a_program_that_workers_cannot_import_is_told_so_and_nothing_is_recorded(tiny, tmp_path, several, file, words):
+    code = UNGUARDED.replace("PROTOCOL", repr(tiny)).replace("SEVERAL", repr(several))
+    (tmp_path / "search.py").write_text(code, encoding="utf-8")
+    with (tmp_path / "search.py").open(encoding="utf-8") as stdin:
+        done = subprocess.run(
+            [sys.executable, "search.py" if file else "-"],
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            timeout=120,
+        )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert WorkerStartError.__name__ in last and words in last and "__name__ == '__main__'" in last
+    assert "trained" not in done.stdout
+    assert read_trials(tmp_path / "journal.log") == []
+
+
+def test_a_daemonic_process_is_told_to_train_in_itself(make, actions, tmp_path, monkeypatch):
+    env = make(workers=1, ledger=str(tmp_path / "journal.log"))
+    env.reset(seed=0)
+    with monkeypatch.context() as patch, pytest.raises(WorkerStartError, match=r"daemonic .*Set workers=0"):
+        patch.setitem(torch.multiprocessing.current_process()._config, "daemon", True)
+        env.step(actions[0])
+    assert read_trials(tmp_path / "journal.log") == []
+    assert env.step(actions[0])[4]["failure"] == ""
 
 
 @pytest.fixture

@@ -82,6 +82,37 @@ def test_workers_find_what_this_process_finds(pool, expected):
     assert pool.fingerprint == InProcessEvaluator("digits", "nowhere", resolve(TINY), "cpu").fingerprint
 
 
+def test_workers_find_the_same_whatever_the_caller_has_set_in_torch(expected):
+    evaluator = made()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
+        torch.set_default_dtype(torch.float64)
+        try:
+            assert results(evaluator, ARCHITECTURES[:1]) == expected[:1]
+        finally:
+            torch.set_default_dtype(torch.float32)
+            evaluator.close()
+
+
+def test_preparing_reads_the_data_and_starts_no_worker():
+    evaluator, before = made(), torch.multiprocessing.active_children()
+    evaluator.prepare()
+    assert "fingerprint" in vars(evaluator._local)
+    assert torch.multiprocessing.active_children() == before
+    missing = WorkerPoolEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu", 1)
+    with pytest.raises(FileNotFoundError, match="no images in /nowhere/at/all/train"):
+        missing.prepare()
+
+
+def test_it_can_be_imported_where_there_is_no_posix():
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["fcntl", "grp", "pwd", "resource", "termios"]))
+import nases_env.evaluators.worker_pool, nases_env.processes
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+
+
 def test_workers_stay_for_the_next_children(pool, expected):
     results(pool)
     before = {process.pid for process in torch.multiprocessing.active_children()}
