@@ -94,6 +94,7 @@ def test_a_process_that_the_system_refuses(evaluator, monkeypatch):
 
 
 def test_a_device_that_workers_cannot_open_is_named_and_the_evaluator_stays_usable(evaluator):
+    evaluator._workers = 1  # quicker
     source = evaluator._source
     evaluator._source = (*source[:-1], "cuda:99")
     with pytest.raises(WorkerStartError, match=r"could not get ready.*(CUDA|NVIDIA).*workers=0"):
