@@ -191,18 +191,17 @@ if __name__ == "__main__":
     input()
 """
     script = tmp_path / "search.py"
-    script.write_text(code)
+    script.write_text(code, encoding="utf-8")
     root = Path(__file__).parents[2]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(root)},
-    )
-    pids = [int(pid) for pid in process.stdout.readline().split()]
+    ) as process:
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        process.kill()
     assert pids
-    process.kill()
-    process.wait()
     deadline = time.monotonic() + 30
     while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)  # polling other processes
