@@ -30,7 +30,7 @@ from benchmarking.timing import Row, table, timed
 from nases_env import embeddings, search_spaces
 from nases_env.children.protocol import Protocol, parse_overrides, resolve
 from nases_env.children.training import resolve_device
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluators import Evaluation, WorkerStartError
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.search_spaces import Architecture, MacroArchitecture, MacroSpace
 from nases_env.search_spaces.macro import LAYERS, MacroLayer
@@ -195,7 +195,7 @@ def main(options: Options) -> int:
             rows += training(job)
         if job.children and options.workers:
             rows += in_workers(job, options.workers)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, WorkerStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(table(rows))

@@ -35,6 +35,7 @@ from nases_env import embeddings
 from nases_env.children import datasets
 from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
+from nases_env.evaluators import WorkerStartError
 from nases_env.ledger import read_trials
 from nases_env.pipeline import Child
 from nases_env.search_spaces.base import HIGH, LOW
@@ -285,7 +286,7 @@ def main(options: Options) -> int:
         settings["children"] = plan.evaluations
         protocol = dataclasses.asdict(environment.protocol)
         run.start(settings, "NASES-v0", keywords, protocol, resume=True)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, WorkerStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     rows: list[dict[str, Any]] = []
@@ -303,7 +304,7 @@ def main(options: Options) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {run.journal}")
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, WorkerStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:

@@ -30,7 +30,7 @@ from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
 from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
-from nases_env.evaluators.base import WorkerStartError
+from nases_env.evaluators import WorkerStartError
 from nases_env.ledger import repair
 from nases_env.search_spaces import Architecture
 from nases_env.surrogates import SHIPPED

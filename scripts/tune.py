@@ -25,6 +25,7 @@ from comparing.runs import BASELINE, Entry, Run, in_processes, score
 from tqdm import tqdm
 
 import nases_env  # noqa: F401  (registers the ids)
+from nases_env.evaluators import WorkerStartError
 from nases_env.threads import cores
 
 
@@ -136,7 +137,7 @@ def main(options: Options) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {options.out}")
         return 130
-    except (ValueError, OSError, ImportError, TypeError, gym.error.Error) as error:
+    except (ValueError, OSError, ImportError, TypeError, gym.error.Error, WorkerStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for row in rows:
