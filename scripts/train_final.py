@@ -19,19 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tables
 import torch
 import tyro
-from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from agents.run_directory import FoundChild, RunDirectory
-from nases_env.children import build, datasets, padding
+from nases_env import files
+from nases_env.children import build, checkpoint, datasets, network_file, padding
 from nases_env.children.cpu import cpu_threads
 from nases_env.children.protocol import Protocol, final_protocol, parse_overrides
 from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer, is_out_of_memory, resolve_device
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture
+from nases_env.untrusted import check_types, parse_json
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class FinalTraining:
             "protocol": {"preset": fields.pop("name"), **fields},
             "channels": channels,
             "classes": data.classes,
+            "class_names": list(data.class_names),
+            "image_size": data.train.images.shape[-1],
             "mean": data.mean.tolist(),
             "deviation": data.deviation.tolist(),
         }
@@ -110,16 +114,17 @@ class FinalTraining:
         """A row per epoch."""
         self.checkpoint = folder / "checkpoint.safetensors"
         if self.checkpoint.is_file():
-            self.trainer.load_state(load_file(self.checkpoint))
-            with (folder / "curve.csv").open() as file:
-                rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-            self.curve = rows[: self.trainer.epoch]
+            self._resume()
 
     def train(self, checkpoint_every: int) -> None:
         """Train to the last epoch and write the weights."""
-        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.trainer.epoch)
         remaining = range(self.trainer.epoch, self.protocol.epochs)
-        with tqdm(remaining, initial=self.trainer.epoch, total=self.protocol.epochs, unit="epoch") as bar:
+        with (
+            SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.trainer.epoch) as writer,
+            tqdm(remaining, initial=self.trainer.epoch, total=self.protocol.epochs, unit="epoch") as bar,
+        ):
+            classes = (f"{label}: {name}" for label, name in enumerate(self.network["class_names"]))
+            writer.add_text("final/classes", "  \n".join(classes), self.trainer.epoch)
             for epoch in bar:
                 start = time.perf_counter()
                 loss, accuracy = self.trainer.train_epoch()
@@ -130,10 +135,7 @@ class FinalTraining:
                 bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
                 if (epoch + 1) % checkpoint_every == 0 or epoch + 1 == self.protocol.epochs:
                     self._save_checkpoint()
-        writer.close()
-        weights = {name: tensor.cpu().contiguous() for name, tensor in padding.state_dict(self.trainer.model).items()}
-        save_file(weights, self.folder / "model.safetensors")
-        (self.folder / "network.json").write_text(json.dumps(self.network, indent=2) + "\n")
+        network_file.write(self.folder, self.network, padding.state_dict(self.trainer.model))
 
     def test(self) -> float:
         """Accuracy on the test part, after the last epoch."""
@@ -141,15 +143,30 @@ class FinalTraining:
 
     def _save_checkpoint(self) -> None:
         """The curve first: a checkpoint never knows more epochs than the curve has. A kill leaves both files whole."""
-        curve = self.folder / "curve.partial"
-        with curve.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.curve[0])
-            writer.writeheader()
-            writer.writerows(self.curve)
-        curve.replace(self.folder / "curve.csv")
-        partial = self.checkpoint.with_suffix(".partial")
-        save_file(self.trainer.state(), partial)
-        partial.replace(self.checkpoint)
+        tables.write(self._curve_file, self.curve)
+        checkpoint.save(self.checkpoint, self.trainer.state())
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint.
+
+        Raises:
+            ValueError: If it or the curve is damaged.
+        """
+        state = checkpoint.load(self.checkpoint)
+        try:
+            self.trainer.load_state(state)
+            with self._curve_file.open(encoding="utf-8", newline="") as file:
+                rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        except (RuntimeError, ValueError, TypeError, LookupError, OSError) as error:
+            raise checkpoint.damaged(self.checkpoint, f"or {self._curve_file}: {error}") from error
+        if len(rows) < self.trainer.epoch:
+            why = f"it knows {self.trainer.epoch} epochs, {self._curve_file} only {len(rows)}"
+            raise checkpoint.damaged(self.checkpoint, why)
+        self.curve = rows[: self.trainer.epoch]
+
+    @property
+    def _curve_file(self) -> Path:
+        return self.folder / "curve.csv"
 
 
 def main(options: Options) -> int:
@@ -170,7 +187,7 @@ def main(options: Options) -> int:
         }
         _claim(folder, identity)
         if (folder / "metrics.json").is_file():
-            metrics = json.loads((folder / "metrics.json").read_text())
+            metrics = _read(folder / "metrics.json", {"test_accuracy": float})
             print(f"{folder} is finished and was tested: test accuracy {metrics['test_accuracy']:.4f}")
             return 0
         device = resolve_device(options.device)
@@ -227,16 +244,31 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "training.json"
-    before = json.loads(file.read_text()) if file.is_file() else identity
+    before = _read(file, {}) if file.is_file() else identity
     if different := [name for name in identity if before.get(name) != identity[name]]:
         raise FileExistsError(
             f"{folder} belongs to a training with another {', '.join(different)}; choose another --out"
         )
-    file.write_text(json.dumps(identity, indent=2) + "\n")
+    files.write_json(file, identity)
+
+
+def _read(file: Path, types: dict[str, type]) -> dict[str, Any]:
+    """What a file of an earlier run says.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        content = parse_json(file.read_bytes())
+        check_types(content, types)
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); choose another --out") from error
+    return content
 
 
 def _write_metrics(training: FinalTraining, identity: dict[str, Any], accuracy: float) -> None:
     metrics = identity | {
+        "class_names": training.network["class_names"],
         "test_accuracy": accuracy,
         "running_train_accuracy": training.curve[-1]["running_train_accuracy"],
         "parameters": training.parameters,
@@ -245,7 +277,7 @@ def _write_metrics(training: FinalTraining, identity: dict[str, Any], accuracy: 
         "device": training.device,
         "torch": torch.__version__,
     }
-    (training.folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    files.write_json(training.folder / "metrics.json", metrics)
 
 
 if __name__ == "__main__":

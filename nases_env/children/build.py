@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
-from nases_env import search_spaces
-from nases_env.children import padding
+from nases_env.children import network_file, padding
 from nases_env.children.base import Child
 from nases_env.children.macro import MacroChild
 from nases_env.children.micro import MicroChild
+from nases_env.children.network_file import TrainedFiles
 from nases_env.children.padding import AnyModule
-from nases_env.children.protocol import Protocol, resolve
+from nases_env.children.protocol import Protocol
+from nases_env.children.torch_state import own_torch_state
+from nases_env.children.trained import TrainedNetwork
+from nases_env.children.training import resolve_device
 from nases_env.search_spaces import Architecture, MacroArchitecture, MicroArchitecture
 
 CHILDREN: dict[type[Architecture], type[MacroChild | MicroChild]] = {
@@ -46,26 +47,45 @@ def skeleton(
     return kind(architecture, protocol, channels, classes, checkpointing, device)  # type: ignore[arg-type]
 
 
-def load(folder: str | Path, device: str = "cpu") -> nn.Module:
-    """The trained network of a folder that `scripts/train_final.py` wrote, ready to use.
+def load(folder: str | Path, device: str = "cpu") -> TrainedNetwork:
+    """The trained network of a folder that `scripts/train_final.py` wrote, ready to use, in float32.
 
     Args:
-        folder: With `network.json` (architecture, protocol, channels, classes) and `model.safetensors`.
+        folder: With `network.json` and `model.safetensors`.
         device: A torch device.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If the weights are another network's.
+        ValueError: If a file is damaged, the weights are another network's, or there is no such device.
     """
-    network = json.loads((Path(folder) / "network.json").read_text())
-    architecture = search_spaces.from_json(json.dumps(network["architecture"]))
-    protocol = dataclasses.replace(resolve(network["protocol"]), channel_multiple=1, auxiliary_weight=0.0)
-    model = skeleton(architecture, protocol, network["channels"], network["classes"])
+    folder = Path(folder)
+    with own_torch_state():
+        device = resolve_device(device)
+        files = network_file.read(folder)
+        try:
+            network = _with_weights(files)
+        except ValueError as error:
+            raise ValueError(f"{folder} was written by another version: {error}; train it again") from error
+        return TrainedNetwork(network, files.images).to(device).eval()
+
+
+def _with_weights(files: TrainedFiles) -> Child:
+    """The child with its weights. Nothing is allocated before they are known to be its own."""
+    protocol = dataclasses.replace(files.protocol, channel_multiple=1, auxiliary_weight=0.0)
+    if protocol.stage_cells > len(files.weights):
+        raise ValueError(f"{len(files.weights)} tensors are too few for stage_cells={protocol.stage_cells}")
+    images = files.images
     try:
-        padding.load_state_dict(model, load_file(Path(folder) / "model.safetensors"))
-    except ValueError as error:
-        raise ValueError(f"{folder} was written by another version: {error}; train it again") from error
-    return model.to(device).eval()
+        network = skeleton(files.architecture, protocol, images.channels, len(images.class_names), device="meta")
+    except (OverflowError, RuntimeError, TypeError) as error:
+        raise ValueError(f"no network has the sizes that it describes ({error})") from error
+    padding.load_state_dict(network, files.weights)  # on `meta` this compares shapes and copies nothing
+    for name, tensor in padding.state_dict(network).items():
+        if files.weights[name].dtype != tensor.dtype:
+            raise ValueError(f"{name} holds {files.weights[name].dtype}; expected {tensor.dtype}")
+    network.to_empty(device="cpu")
+    padding.load_state_dict(network, files.weights)
+    return network
 
 
 def materialise(model: AnyModule, generator: torch.Generator, device: str) -> AnyModule:
