@@ -7,7 +7,6 @@ on how good an architecture is, so one covariance describes it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, ndtri
 
-from nases_env import search_spaces, threads
-from nases_env.children.protocol import Protocol
+from nases_env import files, threads
 from nases_env.evaluators.base import Evaluations
-from nases_env.surrogates import features
-from nases_env.surrogates.macro import Images
+from nases_env.surrogates import card as cards
+from nases_env.surrogates import features, trees
+from nases_env.surrogates.card import TARGETS
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-TARGETS = ("train_accuracy", "validation_accuracy")
 CARD, TREES = "card.json", "trees.txt"
 DIGITS = 6
 """Decimals of an accuracy: processors differ in the last bits of a logarithm."""
@@ -89,12 +87,12 @@ class Surrogate:
 
     def __init__(self, path: Path, noise: bool = False):
         self.path, self.noise = path, noise
-        self.card = _read_card(path)
-        self.protocol = Protocol(**self.card["protocol"])
+        self._card = cards.parse(_read(path / CARD), path / CARD)
+        self.card = self._card.fields
+        self.protocol, self.space = self._card.protocol, self._card.space
         self.dataset: str = self.card["dataset"]
-        self.space = search_spaces.make(self.card["space"], self.card["rules"])
-        self._noise = Noise(np.array(self.card["noise_covariance"]))
-        self._features = features.make(self.space, self.protocol, Images(**self.card["images"]))
+        self._noise = Noise(self._card.noise_covariance)
+        self._features = self._card.features
 
     @cached_property
     def fingerprint(self) -> str:
@@ -108,21 +106,24 @@ class Surrogate:
 
         Raises:
             FileNotFoundError: If the trees are missing.
-            ValueError: If they are not those that the card was written with.
+            ValueError: If they are not those that the card was written with, or no trees of a fit.
         """
         from lightgbm import Booster
 
-        text, linear = _read(self.path / TREES), self.card["linear"]
-        if (found := hashlib.sha256(text).hexdigest()) != self.card["trees_sha256"]:
+        file, card = self.path / TREES, self._card
+        data = _read(file)
+        if (found := hashlib.sha256(data).hexdigest()) != self.card["trees_sha256"]:
             raise ValueError(
-                f"{self.path / TREES} has the hash {found}; its card {self.path / CARD} belongs to "
+                f"{file} has the hash {found}; its card {self.path / CARD} belongs to "
                 f"{self.card['trees_sha256']}: one of the two is damaged. Fit it again with scripts/fit_surrogate.py"
             )
-        return Regressor(
-            np.array([linear[target]["coefficients"] for target in TARGETS]),
-            np.array([linear[target]["intercept"] for target in TARGETS]),
-            Booster(model_str=text.decode()),
-        )
+        try:
+            text = trees.checked(data, self._features.count, len(TARGETS))
+        except ValueError as error:
+            raise ValueError(
+                f"{file} holds no trees that scripts/fit_surrogate.py writes now ({error}); fit the surrogate again"
+            ) from error
+        return Regressor(card.coefficients, card.intercepts, Booster(model_str=text))
 
     def predict(self, rows: np.ndarray, keys: Sequence[str] | np.ndarray, child_seeds: Sequence[int]) -> Evaluations:
         """What children would measure; each row's numbers do not depend on the others.
@@ -156,9 +157,9 @@ def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -
         card: What to tell about it; the linear model, the trees' hash and the noise are added.
     """
     path.mkdir(parents=True, exist_ok=True)
-    kind = {"kind": "surrogate", "features": features.VERSION}
+    kind = {"kind": cards.KIND, "features": features.VERSION}
     text = regressor.trees.model_to_string().encode()
-    (path / TREES).write_bytes(text)
+    files.write(path / TREES, text)
     linear = {
         target: {"intercept": intercept, "coefficients": coefficients}
         for target, intercept, coefficients in zip(
@@ -170,31 +171,7 @@ def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -
         "trees_sha256": hashlib.sha256(text).hexdigest(),
         "linear": linear,
     }
-    (path / CARD).write_text(json.dumps({**kind, **card, **added}, indent=1) + "\n")
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    """The card of the surrogate in that folder, everything in it of the right kind."""
-    file = path / CARD
-    text = _read(file)
-    try:
-        card = json.loads(text)
-        if card["kind"] != "surrogate" or card["features"] != features.VERSION:
-            raise ValueError(
-                f"kind {card['kind']!r}, features {card['features']!r}; expected those of {features.VERSION}"
-            )
-        space = search_spaces.make(card["space"], card["rules"])
-        inputs = features.make(space, Protocol(**card["protocol"]), Images(**card["images"])).count
-        found = {target: len(card["linear"][target]["coefficients"]) for target in TARGETS}
-        if {*found.values()} != {inputs} or np.shape(card["noise_covariance"]) != (2, 2):
-            raise ValueError(f"{found} coefficients; expected {inputs}")
-        for name in ("dataset", "trees_sha256"):
-            card[name].encode()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{file} is no card that scripts/fit_surrogate.py writes now ({error!r}); fit the surrogate again"
-        ) from error
-    return card
+    files.write_json(path / CARD, {**kind, **card, **added}, indent=1)
 
 
 def _read(file: Path) -> bytes:
