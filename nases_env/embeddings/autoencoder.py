@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
 import numpy as np
 import safetensors.numpy
 
+from nases_env import files
 from nases_env.embeddings import lstm, mlp
 from nases_env.embeddings.base import Decoder, fit_output_table
 from nases_env.embeddings.calibration import KNOTS, Calibration, RankTable
 from nases_env.embeddings.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, Blueprint, Half
 from nases_env.search_spaces.base import HIGH, LOW
+from nases_env.untrusted import LARGEST_NUMBER, check_size, check_types, parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 Kind = Literal["mlp", "lstm"]
 CARD_FIELDS = {"kind": str, "origin_size": int, "embedding_size": int, "settings": dict, "weights_sha256": str}
 """What every card has, and its type."""
+QUANTILES = "quantiles."
+"""Begins the names of the rank tables."""
 
 
 class Halves(Protocol):
@@ -89,12 +93,10 @@ def save(path: Path, kind: str, simulator: Half, decoder: Half, card: dict) -> d
         "output": fit_output_table(decoder.forward, embedding_size),
         "both": fit_output_table(lambda actions: decoder.forward(code_table.inverse(actions)), embedding_size),
     }
-    tensors.update({f"quantiles.{name}": table.quantiles for name, table in tables.items()})
+    tensors.update({f"{QUANTILES}{name}": table.quantiles for name, table in tables.items()})
     data = safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    files.write(path, data)
     sizes = {"kind": kind, "origin_size": origin_size, "embedding_size": embedding_size}
     card = {**sizes, **card, "weights_sha256": hashlib.sha256(data).hexdigest()}
     write_card(path, card)
@@ -103,7 +105,7 @@ def save(path: Path, kind: str, simulator: Half, decoder: Half, card: dict) -> d
 
 def write_card(path: Path, card: dict) -> None:
     """Write the card of the weights at path."""
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    files.write_json(path.with_suffix(".json"), card)
 
 
 def read_card(path: Path) -> dict:
@@ -118,22 +120,30 @@ def read_card(path: Path) -> dict:
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing; scripts/pretrain.py writes weights with their card")
     try:
-        card = json.loads(card_path.read_text())
+        card = parse_json(card_path.read_bytes())
+        check_types(card, CARD_FIELDS)
+        if card["kind"] not in KINDS:
+            raise ValueError(f"its kind is {card['kind']!r}, none of {', '.join(KINDS)}")
+        for name in ("origin_size", "embedding_size"):
+            check_size(card[name], name)
     except ValueError as error:
-        raise ValueError(f"{card_path} is no card: {error}") from error
-    wrong = [
-        name for name, kind in CARD_FIELDS.items() if not isinstance(card, dict) or type(card.get(name)) is not kind
-    ]
-    if wrong or card["kind"] not in KINDS:
         raise ValueError(
-            f"{card_path} is no card of an autoencoder that scripts/pretrain.py wrote"
-            + (
-                f": it lacks {', '.join(wrong)}"
-                if wrong
-                else f": its kind is {card['kind']!r}, none of {', '.join(KINDS)}"
-            )
-        )
+            f"{card_path} is no card of an autoencoder that scripts/pretrain.py wrote: {error}; make it again"
+        ) from error
     return card
+
+
+def _check_numbers(tensors: Mapping[str, np.ndarray]) -> None:
+    """Whether all numbers are small enough to be computed with, and quantiles ascend.
+
+    Raises:
+        ValueError: If not; which tensor is told.
+    """
+    for name, tensor in tensors.items():
+        if not (tensor.min() >= -LARGEST_NUMBER and tensor.max() <= LARGEST_NUMBER):  # nor is NaN
+            raise ValueError(f"{name} holds numbers that are not finite or beyond ±{LARGEST_NUMBER:g}")
+        if name.startswith(QUANTILES) and not (tensor[:, :-1] <= tensor[:, 1:]).all():
+            raise ValueError(f"{name} does not ascend")
 
 
 class Autoencoder(Decoder):
@@ -160,14 +170,17 @@ class Autoencoder(Decoder):
     def _check_shapes(self) -> None:
         try:
             with safetensors.safe_open(self.path, "numpy") as file:
-                found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+                parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
         except safetensors.SafetensorError as error:
             raise ValueError(f"{self.path} is damaged ({error}); make it again with scripts/pretrain.py") from error
         for name, shape in self._shapes().items():
-            if found.get(name) != shape:
+            found_shape, found_type = found.get(name, (None, None))
+            if (found_shape, found_type) != (shape, "F32"):
                 raise ValueError(
-                    f"{self.path} has {name} of shape {found.get(name)}; its card {self.path.with_suffix('.json')} "
-                    f"says {self.origin_size} numbers in {self.action_size}, which asks for {shape}"
+                    f"{self.path} has {name} of shape {found_shape} and type {found_type}; its card "
+                    f"{self.path.with_suffix('.json')} says {self.origin_size} numbers in {self.action_size}, which "
+                    f"asks for {shape} and F32"
                 )
 
     @cached_property
@@ -178,7 +191,13 @@ class Autoencoder(Decoder):
                 f"{self.path} has the hash {found}; its card {self.path.with_suffix('.json')} belongs to "
                 f"{self.card['weights_sha256']}: one of the two is damaged or another model's"
             )
-        return safetensors.numpy.load(data)
+        try:
+            loaded = safetensors.numpy.load(data)
+            tensors = {name: loaded[name] for name in self._shapes()}
+            _check_numbers(tensors)
+        except (safetensors.SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.path} is damaged ({error}); make it again with scripts/pretrain.py") from error
+        return tensors
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Of everything in the file."""
@@ -188,7 +207,7 @@ class Autoencoder(Decoder):
             for name, shape in blueprint.shapes.items()
         }
         columns = {"code": self.action_size, "output": self.origin_size, "both": self.origin_size}
-        return shapes | {f"quantiles.{table}": (count, KNOTS) for table, count in columns.items()}
+        return shapes | {f"{QUANTILES}{table}": (count, KNOTS) for table, count in columns.items()}
 
     @cached_property
     def simulator_half(self) -> Half:
@@ -207,11 +226,11 @@ class Autoencoder(Decoder):
 
     @cached_property
     def _fitted_output_table(self) -> RankTable:
-        return RankTable(self._tensors[f"quantiles.{self.calibration}"], LOW, HIGH)
+        return RankTable(self._tensors[f"{QUANTILES}{self.calibration}"], LOW, HIGH)
 
     @cached_property
     def _fitted_action_table(self) -> RankTable:
-        return RankTable(self._tensors["quantiles.code"], 0.0, 1.0)
+        return RankTable(self._tensors[f"{QUANTILES}code"], 0.0, 1.0)
 
     @property
     def _output_table(self) -> RankTable | None:
