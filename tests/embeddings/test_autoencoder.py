@@ -1,5 +1,6 @@
 """The shipped autoencoder: what its card says, that uniform actions reach the whole space, and its errors."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 from nases_env import embeddings
@@ -297,9 +299,46 @@ def test_a_card_of_other_weights_is_refused_when_they_are_read(copy, actions):
         decoder.decode(actions[:1])
 
 
+def change_weights(copy, edit):
+    """Change the weights, and the hash in the card with them."""
+    weights = {name: tensor.copy() for name, tensor in safetensors.numpy.load(copy.read_bytes()).items()}
+    edit(weights)
+    copy.write_bytes(safetensors.numpy.save(weights))
+    change_card(copy, weights_sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e7])
+@pytest.mark.parametrize("name", ["decoder.0.weight", "simulator.3.bias", "quantiles.output"])
+def test_absurd_numbers_are_refused_although_the_hash_agrees(copy, actions, name, number):
+    change_weights(copy, lambda weights: weights[name].reshape(-1)[-1:].fill(number))
+    with pytest.raises(ValueError, match=rf"is damaged \({name} holds numbers that are not finite or beyond"):
+        embeddings.make(str(copy), SPACE).decode(actions[:1])
+
+
+def test_quantiles_that_do_not_ascend_are_refused_although_the_hash_agrees(copy, actions):
+    change_weights(copy, lambda weights: weights.update({"quantiles.code": weights["quantiles.code"][:, ::-1].copy()}))
+    with pytest.raises(ValueError, match=r"is damaged \(quantiles.code does not ascend"):
+        embeddings.make(str(copy), SPACE).decode(actions[:1])
+
+
+def test_weights_of_another_type_are_refused_at_once(copy):
+    change_weights(copy, lambda weights: weights.update({"decoder.0.bias": weights["decoder.0.bias"].astype("f8")}))
+    with pytest.raises(ValueError, match=r"decoder.0.bias of shape \(100,\) and type F64"):
+        embeddings.make(str(copy), SPACE)
+
+
+@pytest.mark.parametrize("size", [0, -1, 10**9, True, 20.0, "20"])
+@pytest.mark.parametrize("name", ["origin_size", "embedding_size"])
+def test_absurd_sizes_in_a_card_are_refused(copy, name, size):
+    change_card(copy, **{name: size})
+    with pytest.raises(ValueError, match=f"no card of an autoencoder.*{name} is"):
+        embeddings.make(str(copy), SPACE)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("[" * 100_000, "nested more than"),
         ("{", "is no card"),
         ("5", "is no card of an autoencoder.*it is a int"),
         ('{"kind": "mlp"}', "lacks origin_size, embedding_size, settings"),

@@ -2,6 +2,7 @@ import json
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -42,10 +43,18 @@ def test_the_best_child_is_retrained_and_tested(search, run, tmp_path):
     network = json.loads((tmp_path / "final" / "network.json").read_text())
     assert len(network["mean"]) == len(network["deviation"]) == network["channels"] == 1
     protocol = resolve("digits-final")
-    test = datasets.load_test("digits", "", protocol, "cpu")
+    model, test = build.load(tmp_path / "final"), datasets.load_test("digits", "", protocol, "cpu")
     with torch.no_grad():
-        predicted = build.load(tmp_path / "final")(test.images).argmax(dim=1)
+        predicted = model(test.images).argmax(dim=1)
     assert float((predicted == test.labels).double().mean()) == pytest.approx(metrics["test_accuracy"])
+    images = datasets.read("digits", "", "test")
+    truth = [model.class_names[label] for label in images.labels]
+    assert np.mean(np.array(model.predict(images.pixels)) == truth) == pytest.approx(metrics["test_accuracy"])
+    assert metrics["class_names"] == network["class_names"] == list("0123456789")
+    assert network["image_size"] == 8
+    events = b"".join(file.read_bytes() for file in (tmp_path / "final" / "tensorboard").iterdir())
+    assert b"final/classes" in events and b"3: 3" in events
+    assert not list((tmp_path / "final").glob("*.partial"))
     assert len((tmp_path / "final" / "curve.csv").read_text().splitlines()) == 5
 
 
@@ -64,6 +73,24 @@ def test_a_kill_changes_nothing(search, start, run, tmp_path):
     assert _metrics(tmp_path / "killed") == _metrics(tmp_path / "whole")
     whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(whole[name].equal(killed[name]) for name in whole)
+
+
+def test_a_damaged_checkpoint_is_told_and_without_it_the_training_starts_again(search, run, tmp_path):
+    arguments = ["--run", search, "--device", "cpu", "--epochs", "1", "--overrides", "width=0.05", "--out", tmp_path]
+    assert run("train_final.py", *arguments).returncode == 0
+    (tmp_path / "metrics.json").unlink()
+    file = tmp_path / "checkpoint.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])
+    done = run("train_final.py", *arguments)
+    assert done.returncode == 2 and "remove it, and the training starts again" in done.stderr
+    assert "Traceback" not in done.stderr
+    (tmp_path / "curve.csv").write_text("epoch,loss\n")
+    file.write_bytes(whole)
+    done = run("train_final.py", *arguments)
+    assert done.returncode == 2 and "knows 1 epochs" in done.stderr and "Traceback" not in done.stderr
+    file.unlink()
+    assert run("train_final.py", *arguments).returncode == 0
 
 
 def test_a_finished_training_does_not_open_the_test_set_again(search, run, tmp_path):

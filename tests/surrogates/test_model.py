@@ -1,5 +1,7 @@
 """Surrogates: what they predict, the noise of a child seed, and damaged files."""
 
+import hashlib
+import json
 import shutil
 
 import numpy as np
@@ -116,11 +118,55 @@ WRONG = [
 ]
 
 
+def linear(**changes):
+    """The linear models of the shipped card with changes in both."""
+    card = json.loads((surrogates.FITTED / "digits" / "card.json").read_text())
+    return {"linear": {target: card["linear"][target] | changes for target in TARGETS}}
+
+
+def shipped(field, **changes):
+    """A field of the shipped card with changes in it."""
+    return {field: json.loads((surrogates.FITTED / "digits" / "card.json").read_text())[field] | changes}
+
+
+WRONG += [
+    *(linear(intercept=value) for value in (float("nan"), float("inf"), "1", True, None, [1], 1e9)),
+    *(linear(coefficients=[value] + [0.0] * 116) for value in (float("nan"), "1", None, [1.0], 1e9, 10**400)),
+    *({"noise_covariance": value} for value in (
+        [[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0.0], [0.0, 1.0]], [[0.0, 0.1], [0.1, 1.0]], [[1.0, 0.5], [0.0, 1.0]],
+        [[float("nan"), 0.0], [0.0, 1.0]], [["1", 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0]],
+    )),
+    *(shipped("images", side=value) for value in (0, -1, 10**9, 8.0, "8", None)),
+    *(shipped("protocol", **{name: value}) for name, value in (
+        ("width", 1e300), ("added_filters", 10**30), ("name", 5), ("final", None), ("reductions", {"a": 1}),
+    )),
+    *({name: value} for name in ("dataset", "space", "rules", "trees_sha256", "fingerprint", "lightgbm")
+      for value in (5, [], {})),
+    {"features": True}, {"dates": 5}, {"versions": []}, {"dataset": "\ud800"},
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("change", WRONG)
 def test_a_card_of_something_else_is_refused(change, copy):
     change_card(copy / "card.json", **change)
     with pytest.raises(ValueError, match="no card that scripts/fit_surrogate.py writes now"):
         Surrogate(copy)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"null", b"\xff\x00", b"[" * 100_000, b'{"a":' * 100_000])
+def test_what_is_no_card_at_all_is_refused(text, copy):
+    (copy / "card.json").write_bytes(text)
+    with pytest.raises(ValueError, match="no card that scripts/fit_surrogate.py writes now"):
+        Surrogate(copy)
+
+
+@pytest.mark.parametrize("change", [("left_child=1 3", "left_child=0 3"), ("tree\n", "böse\n")])
+def test_trees_that_lead_nowhere_are_refused_although_their_hash_agrees(change, copy, rows):
+    trees = (copy / "trees.txt").read_text().replace(*change, 1).encode()
+    (copy / "trees.txt").write_bytes(trees)
+    change_card(copy / "card.json", trees_sha256=hashlib.sha256(trees).hexdigest())
+    with pytest.raises(ValueError, match=r"trees.txt holds no trees that scripts/fit_surrogate.py writes now"):
+        Surrogate(copy).predict(rows[:1], KEYS[:1], [0])
 
 
 def test_a_surrogate_that_does_not_exist_is_refused():
