@@ -13,7 +13,7 @@ from gymnasium.utils import RecordConstructorArgs
 from tqdm import tqdm
 
 from agents.trace import COLUMNS, Trace
-from nases_env import rendering
+from nases_env import files, rendering
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -97,7 +97,7 @@ class Recorder(Trace):
 
         picture = rendering.picture(self.best.architecture)
         Image.fromarray(picture).save(self.run_dir / "best.png")
-        (self.run_dir / "best.json").write_text(self.best.architecture.to_json() + "\n")
+        files.write(self.run_dir / "best.json", (self.best.architecture.to_json() + "\n").encode())
         tensorboard.add_image("search/best_network", picture, self.best.step, dataformats="HWC")
         tensorboard.add_text("search/best_network", rendering.table(self.best.architecture), self.best.step)
 

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 
 import nases_env
-from nases_env import rewards, search_spaces
+from nases_env import files, rewards, search_spaces
 from nases_env.env import NASESEnv
 from nases_env.ledger import JournalLedger, read_trials
+from nases_env.untrusted import check_types, parse_json
 
 MAY_DIFFER = ("children", "device", "data_dir", "workers")
 """Settings that a resumed search may change: they alter no child."""
@@ -119,14 +120,12 @@ class RunDirectory:
             ledger.close()
 
     def _write(self, settings: dict[str, Any]) -> None:
-        partial = self._settings.with_suffix(".partial")
-        partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        partial.replace(self._settings)
-        with (self.path / "command.txt").open("a") as file:
+        files.write_json(self._settings, settings)
+        with (self.path / "command.txt").open("a", encoding="utf-8") as file:
             file.write(shlex.join([sys.executable, *sys.argv]) + "\n")
         versions = self.path / "versions.json"
         if not versions.exists():  # of the first start; every child in the journal has its own
-            versions.write_text(json.dumps(_versions(), indent=2) + "\n")
+            files.write_json(versions, _versions())
 
     def best(self) -> FoundChild:
         """The child with the highest reward, the earliest of equals.
@@ -155,18 +154,16 @@ class RunDirectory:
         if not self.exists():
             raise FileNotFoundError(f"{self.path} holds no search: {self._settings} is missing")
         try:
-            settings = json.loads(self._settings.read_bytes())
-            environment = settings["environment"]
-            kinds = ((settings["options"], dict), (environment["id"], str), (environment["keywords"], dict))
-            if not all(isinstance(value, kind) for value, kind in kinds):
-                raise TypeError("options, id or keywords are of another type")
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            settings = parse_json(self._settings.read_bytes())
+            check_types(settings, {"options": dict, "environment": dict})
+            check_types(settings["environment"], {"id": str, "keywords": dict})
+        except ValueError as error:
             raise ValueError(
-                f"{self._settings} is damaged ({error!r:.200}); restore it, or remove it and resume the search with "
+                f"{self._settings} is damaged ({error}); restore it, or remove it and resume the search with "
                 "all the options that it was started with: its journal refuses others"
             ) from error
         if not self.trust:
-            self._check_trusted(environment)
+            self._check_trusted(settings["environment"])
         return settings
 
     def _check_trusted(self, environment: dict[str, Any]) -> None:

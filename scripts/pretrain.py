@@ -11,7 +11,6 @@ from __future__ import annotations
 import startup
 
 import argparse
-import csv
 import dataclasses
 import math
 import sys
@@ -22,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tables
 import torch
 import tyro
 from pebble import ProcessExpired, ProcessPool
@@ -180,12 +180,7 @@ def write_table(folder: Path) -> Path:
     cards = [autoencoder.read_card(path) for path in folder.glob("k*-seed*.safetensors")]
     rows = sorted((table1.row(card) for card in cards), key=lambda row: (row["embedding_size"], row["seed"]))
     path = folder / "table1.csv"
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, table1.COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    tables.write(path, rows, table1.COLUMNS)
     return path
 
 

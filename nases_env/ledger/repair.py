@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from nases_env import files
 from nases_env.file_lock import lock
 from nases_env.ledger.records import Record, Records, read
 from nases_env.ledger.schema import CREATE_STUDY, MAXIMIZE, STUDY
@@ -64,11 +65,11 @@ def _repair(found: Records) -> Repair:
     behind = [record for record in found.whole if record not in kept and record.trial is not None]
     number = next(n for n in itertools.count(1) if not _beside(path, "damaged", n).exists())
     copy = _beside(path, "damaged", number)
-    _write(copy, [path.read_bytes()])
+    files.write(copy, path.read_bytes())
     if behind:
-        _write(_beside(path, "salvaged", number), [_study_line(), *_lines(behind)])
+        files.write(_beside(path, "salvaged", number), b"".join([_study_line(), *_lines(behind)]))
     study = [] if kept and kept[0].number == 1 else [_study_line()]
-    _write(path, [*study, *_lines(kept)])
+    files.write(path, b"".join([*study, *_lines(kept)]))
     return Repair(copy, sum(record.trial is not None for record in kept), len(behind))
 
 
@@ -84,10 +85,3 @@ def _study_line() -> bytes:
     """The first line of a journal."""
     study = {"op_code": CREATE_STUDY, "worker_id": "repair", "study_name": STUDY, "directions": [MAXIMIZE]}
     return json.dumps(study, separators=(",", ":")).encode() + b"\n"
-
-
-def _write(path: Path, lines: Iterable[bytes]) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(b"".join(lines))
-    partial.replace(path)

@@ -20,6 +20,7 @@ import torch
 
 import agents
 from agents.trace import Trace
+from nases_env import files
 from nases_env.children.protocol import parse_overrides
 from nases_env.processes import end_with_parent
 from nases_env.search_spaces import Architecture
@@ -191,10 +192,9 @@ class Run:
         trace.close()
         record = {"run": self.identity, "seconds": seconds, "chosen": chosen, "children": trace.rows}
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_suffix(".partial")
-        partial.write_text(json.dumps(record), encoding="utf-8")
-        partial.replace(self.file)
-        return json.loads(json.dumps(record))
+        text = json.dumps(record)
+        files.write(self.file, text.encode())
+        return json.loads(text)
 
     def _environment(self) -> gym.Env:
         """The environment; where children are trained, with a journal that a stopped search goes on from."""
