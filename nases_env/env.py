@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import gymnasium as gym
 import numpy as np
@@ -12,14 +15,19 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
 from nases_env import embeddings, rewards, search_spaces
+from nases_env.arguments import check_count, check_options, check_path, check_seed, given_origin, in_box, is_path
 from nases_env.episode import Episode, step_info
 from nases_env.ledger import JournalLedger, Ledger
 from nases_env.pipeline import Child, Pipeline
-from nases_env.search_spaces.base import HIGH, LOW, Architecture, SearchSpace
+from nases_env.search_spaces.base import HIGH, LOW, Architecture
+from nases_env.words import shown
 
 if TYPE_CHECKING:
     from nases_env.children.protocol import Protocol
     from nases_env.evaluators import Evaluation, Evaluator
+
+SHARED = ("decoder", "surrogate")
+"""What nothing changes: copies share it, and pickles leave it out because the constructor makes it again."""
 
 
 class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
@@ -89,6 +97,15 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     `gym.make_vec` searches several times side by side. Within one search, `env.get_wrapper_attr("prefetch")(actions)`
     with (K, 20) actions trains the children of the next K steps, as many at once as there are `workers`.
 
+    `env.get_wrapper_attr("prepare")()` reads the data, so that errors in them come before a search starts.
+
+    ## Copies
+
+    `copy.deepcopy(env)` and `pickle` carry the episode, so that an agent can plan ahead: a copy goes on exactly as the
+    original would, and does not disturb it. What was evaluated before is answered from memory. A copy starts its own
+    workers. A journal has one writer: once the original has opened its own, at its first step, a copy knows what is in
+    it and writes nothing.
+
     ## Arguments
 
     ```python
@@ -110,8 +127,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
     | `calibration` | str          | `none`        | `none` (the paper's letter), `output` or `both`                   |
     | `reward`      | str          | `eq1`         | `eq1` or `validation`                                             |
     | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
-    | `ledger`      | str or None  | `None`        | journal file to resume from and append to; None: in memory        |
-    | `reuse`       | list of str  | `()`          | journals of other runs whose evaluations are not trained again    |
+    | `ledger`      | path or None | `None`        | journal file to resume from and append to; None: in memory        |
+    | `reuse`       | paths        | `()`          | journals of other runs whose evaluations are not trained again    |
     | `workers`     | int          | `0`           | processes that train children, replaced if they die; 0: this one  |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
 
@@ -147,8 +164,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         calibration: str = "none",
         reward: str = "eq1",
         device: str = "auto",
-        ledger: str | None = None,
-        reuse: Sequence[str] = (),
+        ledger: str | os.PathLike[str] | None = None,
+        reuse: Sequence[str | os.PathLike[str]] = (),
         workers: int = 0,
         render_mode: str | None = None,
     ):
@@ -157,29 +174,30 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
             workers, render_mode,
         )  # fmt: skip
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"there is no render mode {render_mode!r}; choose one of {self.metadata['render_modes']}")
-        if isinstance(reuse, str):
-            raise ValueError(f"reuse is the text {reuse!r}; expected a list of journals")
-        if reuse and ledger is None:
-            raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
-        if type(workers) is not int or workers < 0:
-            raise ValueError(f"workers is {workers!r}; expected a number of processes, or 0 for this one")
+            modes = self.metadata["render_modes"]
+            raise ValueError(f"there is no render mode {shown(render_mode)}; choose one of {modes}")
+        if not isinstance(dataset, str):
+            raise ValueError(f"dataset is {shown(dataset)}; expected the name of a data set")
+        if not isinstance(device, str):
+            raise ValueError(f"device is {shown(device)}; expected the name of a torch device, or 'auto'")
         from nases_env.children.protocol import check_dataset, resolve
 
         self.render_mode = render_mode
         self.space = search_spaces.make(space, rules)
         self.decoder = embeddings.make(decoder, self.space, calibration)
-        self.dataset, self.data_dir, self.device = check_dataset(dataset), data_dir, device
+        self.dataset, self.device = check_dataset(dataset), device
+        self.data_dir = check_path("data_dir", data_dir, "the path of a folder")
         self.protocol = resolve(protocol)
-        self.workers = workers
+        self.workers = check_count("workers", workers, 0, "a number of processes, or 0 for this one")
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)
         self.observation_space = gym.spaces.Box(LOW, HIGH, (self.space.origin_size,), np.float32)
-        self._ledger_arguments = (ledger, reuse)
+        self._ledger_arguments = _checked_journals(ledger, reuse)
         self.reward_function = rewards.make(reward)
         """Evaluation → reward."""
-        self._pipeline: Pipeline | None = None
+        self._known: Ledger | None = None
+        """Of a copy: what its original's ledger knew."""
         self._episode = Episode(self.space)
         self._prefetched: deque[tuple[np.ndarray, Child]] = deque()
 
@@ -193,9 +211,9 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
             options: `{"architecture": ...}` sets the vector: its numbers, an Architecture, or the JSON of one.
 
         Raises:
-            ValueError: If there is another option, or the architecture is not one.
+            ValueError: If the seed is none, there is another option, or the architecture is not one.
         """
-        given = given_origin(self.space, options or {})  # before anything changes
+        seed, given = check_seed(seed), given_origin(self.space, check_options(options))  # before anything changes
         super().reset(seed=seed)
         self.evaluation = None
         self._prefetched.clear()
@@ -205,7 +223,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """Build, train and reward the child of an action.
 
         Args:
-            action: (20,) in [0, 1].
+            action: (20,) in [0, 1]; what rounding has put outside is put on the border.
 
         Raises:
             ResetNeeded: Before the first reset.
@@ -215,7 +233,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """
         if not self._episode.started:
             raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
-        checked = check_actions(action, (self.decoder.action_size,))
+        checked = in_box("numbers of an action", action, (self.decoder.action_size,), 0.0, 1.0).astype(np.float32)
         if self._prefetched:
             self._check_prefetched(checked[None])
         else:
@@ -237,9 +255,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """
         if not self._episode.started:
             raise ResetNeeded("call reset() before prefetch(): it draws the seed that all children share")
-        if np.ndim(actions) != 2:
-            raise ValueError(f"actions have shape {np.shape(actions)}; expected (K, {self.decoder.action_size})")
-        checked = check_actions(actions, (len(actions), self.decoder.action_size))
+        checked = in_box("actions", actions, (None, self.decoder.action_size), 0.0, 1.0).astype(np.float32)
         self._check_prefetched(checked)
         rest = checked[len(self._prefetched) :]  # after an error, those before it are known already
         for action, child in zip(rest, self.pipeline.walk(rest, [self._episode.child_seed] * len(rest)), strict=True):
@@ -269,9 +285,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
 
     def close(self) -> None:
         """Free cached device memory and the journal; may be called twice. `reset` starts another search."""
-        if self._pipeline is not None:
-            self._pipeline.close()
-        self._pipeline = None
+        self.pipeline.close()
         self._prefetched.clear()
         self._episode = Episode(self.space)
 
@@ -280,14 +294,47 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """The last child's architecture; after reset the drawn one."""
         return self._episode.architecture
 
-    @property
+    @cached_property
     def pipeline(self) -> Pipeline:
-        """The walk from actions to rewards; opens the ledger when it is first asked for."""
-        if self._pipeline is None:
-            path, reuse = self._ledger_arguments
-            ledger = self._memory() if path is None else JournalLedger(path, reuse)
-            self._pipeline = Pipeline(self.space, self.decoder, self._make_evaluator, self.reward_function, ledger)
-        return self._pipeline
+        """The walk from actions to rewards; opens the ledger when the first action comes."""
+        return Pipeline(self.space, self.decoder, self._make_evaluator, self.reward_function, self._open_ledger)
+
+    def prepare(self) -> None:
+        """Read the data, so that errors in them come before a search starts; the journal is not opened.
+
+        Raises:
+            ValueError: If the protocol, the device and the data do not fit each other.
+            FileNotFoundError: If the data are missing: what, where, how to get them.
+        """
+        self.pipeline.prepare()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The constructor's arguments and the search in progress."""
+        left_out = (*SHARED, "pipeline")
+        ledger = self.pipeline.opened or self._known
+        state = {name: value for name, value in self.__dict__.items() if name not in left_out}
+        return state | {"_known": ledger and ledger.in_memory()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        type(self).__init__(self, *state["_ezpickle_args"], **state["_ezpickle_kwargs"])
+        self.__dict__.update(state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = memo[id(self)] = object.__new__(type(self))
+        state = self.__getstate__()
+        known = state.pop("_known")  # already a copy, of evaluations that nothing changes
+        shared = {name: self.__dict__[name] for name in SHARED if name in self.__dict__}
+        twin.__dict__.update(copy.deepcopy(state, memo), **shared, _known=known)
+        return twin
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # two environments never share an episode
+
+    def _open_ledger(self) -> Ledger:
+        if self._known is not None:
+            return self._known
+        path, reuse = self._ledger_arguments
+        return self._memory() if path is None else JournalLedger(path, reuse)
 
     def _memory(self) -> Ledger:
         """What keeps evaluations where there is no journal."""
@@ -310,39 +357,16 @@ def tell(child: Child, episode: Episode) -> dict[str, Any]:
     return step_info(child.evaluation, str(child.architecture), key, episode.take(child.row, key))
 
 
-def check_actions(actions: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """One action or a batch of them, float32.
+def _checked_journals(ledger: Any, reuse: Any) -> tuple[str | None, tuple[str, ...]]:
+    """The paths of a run's own journal and of other runs' journals.
 
     Raises:
-        ValueError: If the shape is another, or a number is not in [0, 1].
+        ValueError: If they are no paths, or there are others but no own one.
     """
-    array = np.asarray(actions)
-    if array.shape != shape:
-        raise ValueError(f"the action has shape {array.shape}; expected {shape}: {actions!r}")
-    if array.dtype.kind not in "fiub" or not ((array >= 0) & (array <= 1)).all():
-        raise ValueError(f"an action's numbers have to be in [0, 1]; got {array}")
-    return array.astype(np.float32)
-
-
-def given_origin(space: SearchSpace, options: Mapping[str, Any]) -> np.ndarray | None:
-    """The origin vector that reset's options ask for, if they do.
-
-    Raises:
-        ValueError: If there is another option, or the architecture is not one.
-    """
-    if unknown := [name for name in options if name != "architecture"]:
-        raise ValueError(f"reset has no options {unknown}; it has 'architecture'")
-    if "architecture" not in options:
-        return None
-    architecture = options["architecture"]
-    if isinstance(architecture, str):
-        architecture = space.from_json(architecture)
-    if isinstance(architecture, Architecture):
-        return space.origin_of(architecture)
-    origin = np.asarray(architecture)
-    if origin.dtype.kind not in "fiu" or origin.shape != (space.origin_size,):
-        raise ValueError(
-            f"the option 'architecture' is {architecture!r}; expected {space.origin_size} numbers, an "
-            "Architecture, or the JSON of one"
-        )
-    return space.check_origins(origin[None])[0].astype(np.float32)
+    if not isinstance(reuse, Sequence) or isinstance(reuse, str | bytes) or not all(map(is_path, reuse)):
+        raise ValueError(f"reuse is {shown(reuse)}; expected a list of the paths of journals")
+    if ledger is not None:
+        ledger = check_path("ledger", ledger, "the path of a journal file, or None for memory")
+    elif reuse:
+        raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
+    return ledger, tuple(map(os.fspath, reuse))

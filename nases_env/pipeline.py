@@ -33,9 +33,9 @@ class Pipeline:
     Args:
         space: What can be built.
         decoder: Actions → origin vectors.
-        make_evaluator: Called when the first action comes.
+        make_evaluator: Called when the evaluator is first needed.
         reward: Evaluation → reward.
-        ledger: Where evaluations are kept.
+        open_ledger: Gives the ledger where evaluations are kept; called when the first action comes.
     """
 
     def __init__(
@@ -44,11 +44,31 @@ class Pipeline:
         decoder: Decoder,
         make_evaluator: Callable[[], Evaluator],
         reward: Reward,
-        ledger: Ledger,
+        open_ledger: Callable[[], Ledger],
     ):
-        self.space, self.decoder, self.ledger = space, decoder, ledger
-        self._make_evaluator, self._reward = make_evaluator, reward
+        self.space, self.decoder = space, decoder
+        self._make_evaluator, self._reward, self._open_ledger = make_evaluator, reward, open_ledger
         self._evaluator: Evaluator | None = None
+        self.opened: Ledger | None = None
+        """The ledger while it is open."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where evaluations are kept; it is opened when it is first asked for."""
+        if self.opened is None:
+            self.opened = self._open_ledger()
+        return self.opened
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """Who evaluates architectures; it is made when it is first asked for."""
+        if self._evaluator is None:
+            self._evaluator = self._make_evaluator()
+        return self._evaluator
+
+    def prepare(self) -> None:
+        """Read what the evaluator needs, so that errors in it come now; the ledger stays as it is."""
+        self.evaluator.prepare()
 
     def __call__(self, actions: np.ndarray, child_seeds: Sequence[int]) -> list[Child]:
         """Walk from actions (K, n) in [0, 1], each with its child seed; see `walk`."""
@@ -63,12 +83,11 @@ class Pipeline:
         Raises:
             LedgerMismatchError: If the ledger's journal belongs to another run.
         """
-        if self._evaluator is None:
-            self._evaluator = self._make_evaluator()
+        ledger, evaluator = self.ledger, self.evaluator  # before anything is computed
         origins = self.decoder.decode(actions)
         rows = self.space.discretise(origins)
         architectures = [self.space.architecture(row) for row in rows]
-        evaluations = self._evaluations(actions, architectures, child_seeds)
+        evaluations = self._evaluations(ledger, evaluator, actions, architectures, child_seeds)
         for origin, row, architecture, evaluation in zip(origins, rows, architectures, evaluations, strict=True):
             yield Child(origin, row, architecture, evaluation, self._reward(evaluation))
 
@@ -79,36 +98,42 @@ class Pipeline:
         return found and found.again()
 
     def close(self) -> None:
-        """Free the evaluator and the ledger's file; may be called twice."""
+        """Free the evaluator and the ledger's file; may be called twice. The next action makes and opens others."""
         if self._evaluator is not None:
             self._evaluator.close()
-        self.ledger.close()
+        if self.opened is not None:
+            self.opened.close()
+        self._evaluator = self.opened = None
 
     def _evaluations(
-        self, actions: np.ndarray, architectures: Sequence[Architecture], child_seeds: Sequence[int]
+        self,
+        ledger: Ledger,
+        evaluator: Evaluator,
+        actions: np.ndarray,
+        architectures: Sequence[Architecture],
+        child_seeds: Sequence[int],
     ) -> Iterator[Evaluation]:
         """In order; each is recorded as soon as it and those before it are known."""
-        assert self._evaluator is not None
-        fingerprint = self._evaluator.fingerprint
+        fingerprint = evaluator.fingerprint
         identities = [
             EvaluationId(fingerprint or "", architecture.key, seed)
             for architecture, seed in zip(architectures, child_seeds, strict=True)
         ]
         replayed = 0
         for action, identity in zip(actions, identities, strict=True):
-            if (evaluation := self.ledger.replay(action, identity)) is None:
+            if (evaluation := ledger.replay(action, identity)) is None:
                 break
             replayed += 1
             yield evaluation
         fresh = range(replayed, len(actions))
-        known = {i: self.ledger.find(identities[i]) if fingerprint else None for i in fresh}
+        known = {i: ledger.find(identities[i]) if fingerprint else None for i in fresh}
         # Two equal children of one batch are trained once.
         first = {identities[i]: i for i in reversed(fresh)} if fingerprint else {}
         indices = [i for i in fresh if known[i] is None and first.get(identities[i], i) == i]
-        results = self._evaluator.evaluate([architectures[i] for i in indices], [child_seeds[i] for i in indices])
+        results = evaluator.evaluate([architectures[i] for i in indices], [child_seeds[i] for i in indices])
         for i in fresh:
             while (evaluation := known[i] or self._repeated(known, first.get(identities[i], i))) is None:
                 finished, found = next(results)
                 known[indices[finished]] = found
-            self.ledger.record(actions[i], identities[i], architectures[i], evaluation, self._reward(evaluation))
+            ledger.record(actions[i], identities[i], architectures[i], evaluation, self._reward(evaluation))
             yield evaluation

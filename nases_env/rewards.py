@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nases_env.evaluators.base import Evaluation, Evaluations
+from nases_env.words import shown
 
 FAILURE_REWARD = -1.0
 """Of a failed child: Eq. 1's lowest value."""
@@ -36,6 +37,6 @@ def make(reward: str) -> Reward:
     Raises:
         ValueError: If there is none.
     """
-    if reward not in REWARDS:
-        raise ValueError(f"there is no reward {reward!r}; choose one of {sorted(REWARDS)}")
+    if not isinstance(reward, str) or reward not in REWARDS:
+        raise ValueError(f"there is no reward {shown(reward)}; choose one of {sorted(REWARDS)}")
     return REWARDS[reward]

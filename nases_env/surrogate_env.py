@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium.utils import EzPickle
+from gymnasium.vector import AutoresetMode
 
 from nases_env import surrogates
 from nases_env.env import NASESEnv
 from nases_env.episode import step_info
 from nases_env.ledger import Ledger
+from nases_env.surrogates import Surrogate
 from nases_env.surrogates.evaluator import SurrogateEvaluator
 from nases_env.vector_env import Outcome, SearchVectorEnv
 
@@ -59,8 +62,8 @@ class SurrogateEnv(NASESEnv):
     | `decoder`     | str          | `autoencoder` | as in `NASESEnv`                                                  |
     | `calibration` | str          | `none`        | as in `NASESEnv`                                                  |
     | `reward`      | str          | `eq1`         | `eq1` or `validation`                                             |
-    | `ledger`      | str or None  | `None`        | journal file to resume from and append to; None: nothing is kept  |
-    | `reuse`       | list of str  | `()`          | journals of other runs                                            |
+    | `ledger`      | path or None | `None`        | journal file to resume from and append to; None: nothing is kept  |
+    | `reuse`       | paths        | `()`          | journals of other runs                                            |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
 
     `gym.make_vec` searches K times side by side, in one process: see `SurrogateVectorEnv`.
@@ -81,8 +84,8 @@ class SurrogateEnv(NASESEnv):
         decoder: str = "autoencoder",
         calibration: str = "none",
         reward: str = "eq1",
-        ledger: str | None = None,
-        reuse: Sequence[str] = (),
+        ledger: str | os.PathLike[str] | None = None,
+        reuse: Sequence[str | os.PathLike[str]] = (),
         render_mode: str | None = None,
     ):
         self.surrogate = surrogates.make(surrogate, noise)
@@ -117,17 +120,27 @@ class SurrogateVectorEnv(SearchVectorEnv):
     Args:
         num_envs: K.
         max_episode_steps: The budget of each search; None: searches do not end.
+        autoreset_mode: `NEXT_STEP` or its text `NextStep`.
         keywords: Of `SurrogateEnv`, but no `ledger`: nothing is kept.
     """
 
-    def __init__(self, num_envs: int = 1, max_episode_steps: int | None = None, **keywords: Any):
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        **keywords: Any,
+    ):
         if keywords.get("ledger") is not None or keywords.get("reuse"):
             raise ValueError(
                 "many searches on a surrogate keep no journal: leave ledger and reuse out, or make one environment"
             )
-        env = SurrogateEnv(**keywords)
-        super().__init__(env, num_envs, max_episode_steps)
-        self.surrogate = env.surrogate
+        super().__init__(SurrogateEnv(**keywords), num_envs, max_episode_steps, autoreset_mode)
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """Who tells the accuracies."""
+        return cast(SurrogateEnv, self._env).surrogate
 
     def _build(self, actions: np.ndarray, searches: Sequence[int]) -> Outcome:
         origins = self.decoder.decode(actions)

@@ -13,9 +13,14 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from nases_env.env import NASESEnv, check_actions, given_origin, tell
+from nases_env.arguments import as_array, check_count, check_options, check_seed, given_origin, in_box
+from nases_env.embeddings import Decoder
+from nases_env.env import NASESEnv, tell
 from nases_env.episode import Episode
+from nases_env.rewards import Reward
+from nases_env.search_spaces import SearchSpace
 from nases_env.threads import cores
+from nases_env.words import shown
 
 
 class Outcome(NamedTuple):
@@ -36,16 +41,29 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         env: What all searches share: spaces, decoder, reward.
         num_envs: K.
         max_episode_steps: The budget of each search; None: searches do not end.
+        autoreset_mode: `NEXT_STEP`, the only one that there is.
+
+    Raises:
+        ValueError: If an argument has a value that does not exist.
     """
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "autoreset_mode": AutoresetMode.NEXT_STEP}
 
-    def __init__(self, env: NASESEnv, num_envs: int, max_episode_steps: int | None):
-        if num_envs < 1 or (max_episode_steps is not None and max_episode_steps < 1):
-            raise ValueError(f"num_envs {num_envs} and max_episode_steps {max_episode_steps} have to be at least 1")
+    def __init__(
+        self,
+        env: NASESEnv,
+        num_envs: int,
+        max_episode_steps: int | None,
+        autoreset_mode: str | AutoresetMode,
+    ):
+        num_envs = check_count("num_envs", num_envs, 1, "a number of searches, at least 1")
+        if max_episode_steps is not None:
+            expected = "a number of steps, at least 1, or None for searches that do not end"
+            max_episode_steps = check_count("max_episode_steps", max_episode_steps, 1, expected)
+        _check_autoreset(autoreset_mode)
         self.num_envs = num_envs
         self.render_mode = env.render_mode
-        self.space, self.decoder, self.reward_function = env.space, env.decoder, env.reward_function
+        self._env = env
         self.single_action_space = env.action_space
         self.single_observation_space = env.observation_space
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -56,6 +74,29 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         self._observations = np.zeros(self.observation_space.shape or (), dtype=np.float32)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._ended = np.zeros(num_envs, dtype=bool)
+
+    @property
+    def space(self) -> SearchSpace:
+        """What can be built."""
+        return self._env.space
+
+    @property
+    def decoder(self) -> Decoder:
+        """Actions → origin vectors."""
+        return self._env.decoder
+
+    @property
+    def reward_function(self) -> Reward:
+        """Evaluation → reward."""
+        return self._env.reward_function
+
+    def prepare(self) -> None:
+        """See `NASESEnv.prepare`."""
+        self._env.prepare()
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the workers, free cached device memory and the journal."""
+        self._env.close()
 
     @abstractmethod
     def _build(self, actions: np.ndarray, searches: Sequence[int]) -> Outcome:
@@ -69,7 +110,7 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         Raises:
             ValueError: If there are not K seeds, or the mask or another option is not what it should be.
         """
-        options = dict(options or {})
+        options = check_options(options)
         mask = self._mask(options.pop("reset_mask", None))
         given = given_origin(self.space, options)
         seeds = self._seeds(seed)
@@ -93,7 +134,8 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         """
         if not all(episode.started for episode in self.episodes):
             raise ResetNeeded("call reset() before step(): it draws the seeds that all children share")
-        checked = check_actions(actions, (self.num_envs, self.decoder.action_size))
+        shape = (self.num_envs, self.decoder.action_size)
+        checked = in_box("actions", actions, shape, 0.0, 1.0).astype(np.float32)
         rewards = np.zeros(self.num_envs)
         infos: dict[str, Any] = {}
         searching = np.flatnonzero(~self._ended).tolist()
@@ -139,21 +181,28 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
             infos[f"_{name}"][searches] = True
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        if not self._rngs:
-            self._rngs = [seeding.np_random()[0] for _ in range(self.num_envs)]
+        seeds: Sequence[int | None]
         if seed is None:
-            return [None] * self.num_envs
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else list(seed)
+            seeds = [None] * self.num_envs
+        elif isinstance(seed, list | tuple | np.ndarray) and np.ndim(seed) == 1:
+            seeds = [check_seed(each) for each in seed]
+        else:
+            first = check_count("seed", seed, 0, "a whole number, at least 0, a list of them, or None")
+            seeds = [first + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} searches")
+        if not self._rngs:
+            self._rngs = [seeding.np_random()[0] for _ in range(self.num_envs)]
         return seeds
 
     def _mask(self, mask: Any) -> np.ndarray:
         if mask is None:
             return np.ones(self.num_envs, dtype=bool)
-        array = np.asarray(mask)
+        array = as_array("booleans of reset_mask", mask)
         if array.shape != (self.num_envs,) or array.dtype != bool or not array.any():
-            raise ValueError(f"reset_mask is {mask!r}; expected {self.num_envs} booleans, at least one of them true")
+            raise ValueError(
+                f"reset_mask is {shown(mask)}; expected {self.num_envs} booleans, at least one of them true"
+            )
         if not array.all() and not all(episode.started for episode in self.episodes):
             raise ResetNeeded("the first reset starts all searches: leave reset_mask out")
         return array
@@ -168,28 +217,32 @@ class NASESVectorEnv(SearchVectorEnv):
     * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
     * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
       (K,), starts only those again.
-    * Autoreset: `NEXT_STEP`. The step after a truncation starts that search again; its action is not used, its reward
-      is 0 and its observation the new origin vector.
+    * Autoreset: `NEXT_STEP`, as `metadata["autoreset_mode"]` says; there is no other mode. The step after a truncation
+      starts that search again; its action is not used, its reward is 0 and its observation the new origin vector.
+      `vectorization_mode="sync"` makes Gymnasium's own vector environment, which has the other modes.
     * Infos are arrays (K,) of what `NASESEnv` tells, with `_name` as masks of who told it.
+    * Copies and pickles carry all searches, see `NASESEnv`.
 
     Args:
         num_envs: K.
         max_episode_steps: The budget of each search; None: searches do not end.
         workers: Processes that train children; 0: this one; None: as many as are of use.
+        autoreset_mode: `NEXT_STEP` or its text `NextStep`.
         keywords: Of `NASESEnv`. `ledger` keeps the children of all searches, in the order of steps, then of searches.
     """
 
     def __init__(
-        self, num_envs: int = 1, max_episode_steps: int | None = None, workers: int | None = None, **keywords: Any
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        workers: int | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        **keywords: Any,
     ):
-        self._env = NASESEnv(workers=workers or 0, **keywords)
+        env = NASESEnv(workers=0 if workers is None else workers, **keywords)
+        super().__init__(env, num_envs, max_episode_steps, autoreset_mode)
         if workers is None:
-            self._env.workers = _useful_workers(num_envs, self._env.protocol.threads)
-        super().__init__(self._env, num_envs, max_episode_steps)
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """End the workers, free cached device memory and the journal."""
-        self._env.close()
+            env.workers = _useful_workers(self.num_envs, env.protocol.threads)
 
     def _build(self, actions: np.ndarray, searches: Sequence[int]) -> Outcome:
         episodes = [self.episodes[index] for index in searches]
@@ -204,3 +257,16 @@ class NASESVectorEnv(SearchVectorEnv):
 def _useful_workers(num_envs: int, threads: int | None) -> int:
     """A worker a core that a child leaves free; one where a child takes all of them."""
     return 1 if threads is None else min(num_envs, max(1, cores() // threads))
+
+
+def _check_autoreset(mode: Any) -> None:
+    """Refuse a mode that there is not.
+
+    Raises:
+        ValueError: If it is another than `NEXT_STEP`.
+    """
+    if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
+        raise ValueError(
+            f"autoreset_mode is {shown(mode)}; there is {AutoresetMode.NEXT_STEP} only. For another mode, make "
+            'Gymnasium\'s own vector environment with vectorization_mode="sync" and vector_kwargs'
+        )

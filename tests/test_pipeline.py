@@ -35,7 +35,7 @@ class CountingEvaluator:
     def __init__(self, fingerprint="counting", order=None, fail_at=None, watch=lambda: None):
         self.fingerprint = fingerprint
         self.asked = []
-        self.closed = 0
+        self.closed = self.prepared = 0
         self._order, self._fail_at, self._watch = order, fail_at, watch
 
     def evaluate(self, architectures, seeds):
@@ -47,12 +47,15 @@ class CountingEvaluator:
             self.asked.append(child)
             yield index, expected(*child)
 
+    def prepare(self):
+        self.prepared += 1
+
     def close(self):
         self.closed += 1
 
 
 def walk(evaluator, ledger):
-    return Pipeline(SPACE, DECODER, lambda: evaluator, rewards.eq1, ledger)
+    return Pipeline(SPACE, DECODER, lambda: evaluator, rewards.eq1, lambda: ledger)
 
 
 @pytest.fixture(params=["memory", "journal"])
@@ -309,7 +312,7 @@ class TestEvaluator:
             made.append(CountingEvaluator())
             return made[-1]
 
-        pipeline = Pipeline(SPACE, DECODER, make, rewards.eq1, Ledger())
+        pipeline = Pipeline(SPACE, DECODER, make, rewards.eq1, Ledger)
         assert made == []
         for seed in (0, 1):
             pipeline(ACTIONS[:1], [seed])
@@ -325,8 +328,24 @@ class TestEvaluator:
 
     def test_closing_before_the_first_action_and_twice_is_fine(self, path):
         evaluator = CountingEvaluator()
-        pipeline = walk(evaluator, JournalLedger(path))
+        pipeline = Pipeline(SPACE, DECODER, lambda: evaluator, rewards.eq1, lambda: JournalLedger(path))
         pipeline.close()
         pipeline.close()
         assert evaluator.closed == 0
-        JournalLedger(path).close()
+        assert not path.exists()
+
+    def test_closed_pipeline_goes_on_with_another_ledger(self, path):
+        pipeline = Pipeline(SPACE, DECODER, CountingEvaluator, rewards.eq1, lambda: JournalLedger(path))
+        pipeline(ACTIONS[:1], [0])
+        pipeline.close()
+        assert pipeline.opened is None
+        pipeline(ACTIONS[:2], [0, 0])
+        pipeline.close()
+        assert [key for key, *_ in recorded(path)] == KEYS[:2]
+
+    def test_preparing_prepares_the_evaluator_and_leaves_the_ledger_closed(self, path):
+        evaluator = CountingEvaluator()
+        pipeline = Pipeline(SPACE, DECODER, lambda: evaluator, rewards.eq1, lambda: JournalLedger(path))
+        pipeline.prepare()
+        assert (evaluator.prepared, evaluator.asked) == (1, [])
+        assert pipeline.opened is None and not path.exists()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nases_env.arguments import check_path
 from nases_env.embeddings import calibration as calibrations
 from nases_env.embeddings.autoencoder import Autoencoder, fresh_simulator
 from nases_env.embeddings.base import Decoder
 from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder, principal_components, random_projection
 from nases_env.search_spaces.base import SearchSpace
+from nases_env.words import shown
 
 __all__ = [
     "EMBEDDING_SIZE",
@@ -43,20 +45,20 @@ def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder
         ValueError: If there is no such decoder or calibration, or it decodes vectors of another size.
         FileNotFoundError: If the weights or their card are missing.
     """
-    checked, decoder = calibrations.check(calibration), str(decoder)
+    checked = calibrations.check(calibration)
+    known = (*SHIPPED[space.name], *LINEAR, "identity")
+    decoder = check_path("the decoder", decoder, f"one of {known} or the path of a .safetensors file")
     if decoder == "identity":
         return IdentityDecoder(space.origin_size)
     if decoder in LINEAR:
         return LinearDecoder(space.origin_size, EMBEDDING_SIZE, LINEAR[decoder], checked)
-    shipped = SHIPPED[space.name]
-    if decoder in shipped:
+    if decoder in SHIPPED[space.name]:
         path = PRETRAINED / f"{space.name}-{decoder}.safetensors"
     elif decoder.endswith(".safetensors"):
         path = Path(decoder)
     else:
         raise ValueError(
-            f"there is no decoder {decoder!r}; choose one of {(*shipped, *LINEAR, 'identity')} "
-            "or the path of a .safetensors file"
+            f"there is no decoder {shown(decoder)}; choose one of {known} or the path of a .safetensors file"
         )
     autoencoder = Autoencoder(path, checked)
     if autoencoder.origin_size != space.origin_size:

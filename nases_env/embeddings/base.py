@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nases_env import threads
+from nases_env.arguments import in_box
 from nases_env.embeddings.calibration import RankTable
 from nases_env.search_spaces.base import HIGH, LOW
 
@@ -28,16 +29,25 @@ class Decoder(ABC):
     """Numbers in an origin vector, m."""
 
     def decode(self, actions: np.ndarray) -> np.ndarray:
-        """Origin vectors, float32 (K, m) in [0, 30], of actions (K, n) in [0, 1]."""
-        return self.raw_to_origin(self.decode_raw(actions))
+        """Origin vectors, float32 (K, m) in [0, 30], of actions (K, n) in [0, 1].
+
+        Raises:
+            ValueError: If the actions have another shape, or a number is outside by more than rounding.
+        """
+        return self.raw_to_origin(self.decode_raw(in_box("actions", actions, (None, self.action_size), 0.0, 1.0)))
 
     def decode_raw(self, actions: np.ndarray) -> np.ndarray:
         """Raw vectors (K, m) of actions (K, n), before the output table and the clip."""
         return self._decode_codes(self.action_to_code(actions))
 
     def encode(self, origins: np.ndarray) -> np.ndarray:
-        """Actions, float32 (K, n) in [0, 1], that decode near the origin vectors (K, m)."""
-        codes = self._encode_codes(self.origin_to_raw(origins))
+        """Actions, float32 (K, n) in [0, 1], that decode near the origin vectors (K, m) in [0, 30].
+
+        Raises:
+            ValueError: If the vectors have another shape, or a number is outside by more than rounding.
+        """
+        checked = in_box("origin vectors", origins, (None, self.origin_size), LOW, HIGH)
+        codes = self._encode_codes(self.origin_to_raw(checked))
         return np.clip(self.code_to_action(codes), 0.0, 1.0).astype(np.float32)
 
     def raw_to_origin(self, raw: np.ndarray) -> np.ndarray:

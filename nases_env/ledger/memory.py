@@ -51,6 +51,12 @@ class Ledger:
         found = self._found.get(identity)
         return found and found.again()
 
+    def in_memory(self) -> Ledger:
+        """What is known so far, in a ledger without a file."""
+        ledger = Ledger(self._remember)
+        ledger._found, ledger.children = dict(self._found), self.children
+        return ledger
+
     def record(
         self,
         action: np.ndarray,

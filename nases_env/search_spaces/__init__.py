@@ -1,10 +1,9 @@
 """What can be built: search spaces and their architectures. Numpy and dataclasses only."""
 
-import json
-
-from nases_env.search_spaces.base import Architecture, Dimension, SearchSpace
+from nases_env.search_spaces.base import Architecture, Dimension, SearchSpace, read_fields
 from nases_env.search_spaces.macro import MacroArchitecture, MacroLayer, MacroSpace
 from nases_env.search_spaces.micro import MicroArchitecture, MicroSpace
+from nases_env.words import shown
 
 __all__ = [
     "Architecture",
@@ -33,13 +32,14 @@ def from_json(text: str) -> Architecture:
     Raises:
         ValueError: If the text is not an architecture.
     """
+    expected = f"expected JSON whose 'space' is one of {', '.join(ARCHITECTURES)}"
     try:
-        kind = ARCHITECTURES[json.loads(text)["space"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"not an architecture: {text!r}; expected JSON whose 'space' is one of {', '.join(ARCHITECTURES)}"
-        ) from error
-    return kind.from_json(text)
+        space = read_fields(text)["space"]
+    except ValueError as error:
+        raise ValueError(f"not an architecture: {shown(text)}; {expected} ({error})") from error
+    if not isinstance(space, str) or space not in ARCHITECTURES:
+        raise ValueError(f"not an architecture: {shown(text)}; {expected}, not {shown(space)}")
+    return ARCHITECTURES[space].from_json(text)
 
 
 def make(space: str = "macro", rules: str = "paper") -> SearchSpace:
@@ -51,7 +51,7 @@ def make(space: str = "macro", rules: str = "paper") -> SearchSpace:
     if space == MacroSpace.name:
         return MacroSpace(rules)
     if space != MicroSpace.name:
-        raise ValueError(f"there is no search space {space!r}; choose one of {', '.join(ARCHITECTURES)}")
+        raise ValueError(f"there is no search space {shown(space)}; choose one of {', '.join(ARCHITECTURES)}")
     if rules != "paper":
-        raise ValueError(f"the micro space has no rules {rules!r}; it has 'paper' only")
+        raise ValueError(f"the micro space has no rules {shown(rules)}; it has 'paper' only")
     return MicroSpace()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -10,6 +11,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
+
+from nases_env.words import shortened, shown
 
 LOW, HIGH = 0.0, 30.0
 """Range of every number of an origin vector (v1, section 4.1.1)."""
@@ -55,24 +58,67 @@ class Architecture(ABC):
             ValueError: If the text is not an architecture of this kind.
         """
         try:
-            fields = json.loads(text)
+            fields = read_fields(text)
             if fields["space"] != cls.space:
-                raise ValueError(f"its space is {fields['space']!r}")
+                raise ValueError(f"its space is {shown(fields['space'])}")
+            names = {"space", *(field.name for field in dataclasses.fields(cls))}  # type: ignore[arg-type]
+            if fields.keys() != names:
+                raise ValueError(f"its keys are {shown(sorted(fields))} instead of {sorted(names)}")
             return cls._from_fields(fields)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except ValueError as error:
             raise ValueError(
-                f"not a {cls.space} architecture: {text!r}; expected the JSON of {cls.__name__}.to_json ({error})"
+                f"not a {cls.space} architecture: {shown(text)}; expected the JSON of {cls.__name__}.to_json "
+                f"({shortened(str(error))})"
             ) from error
 
     @classmethod
     @abstractmethod
     def _from_fields(cls, fields: dict[str, Any]) -> Self:
-        """The architecture of the fields of its JSON, KeyError or the like where they are none's."""
+        """The architecture of the fields of its JSON, which has the right keys; ValueError where they are none's."""
 
     @cached_property
     def key(self) -> str:
         """16 hexadecimal digits that name this network; two vectors that mean the same network share it."""
         return key(self.to_json())
+
+
+def read_fields(text: str) -> dict[str, Any]:
+    """The fields of a JSON object that names a space.
+
+    Raises:
+        ValueError: If the text is none.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"it is of type {type(text).__name__}, not a text")
+    try:
+        fields = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if not isinstance(fields, dict) or "space" not in fields:
+        raise ValueError("it is no JSON object with the key 'space'")
+    return fields
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(fields := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands in it twice")
+    return fields
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def check_list(value: Any, what: str, length: int | None = None) -> None:
+    """Refuse what is no list of that length.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"the {what} are {shown(value)}, not a list")
+    if length is not None and len(value) != length:
+        raise ValueError(f"{len(value)} {what} instead of {length}")
 
 
 def key(text: str) -> str:
@@ -85,6 +131,9 @@ class SearchSpace(ABC):
 
     name: str
     dimensions: tuple[Dimension, ...]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # nothing changes a space
 
     @property
     def origin_size(self) -> int:

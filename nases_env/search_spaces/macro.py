@@ -15,13 +15,15 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace, key
+from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace, check_list, key
+from nases_env.words import shown
 
 LAYERS = 15
 OPERATIONS = ("separable", "convolution", "max_pool", "average_pool")
 CONVOLUTION, MAX_POOL = OPERATIONS.index("convolution"), OPERATIONS.index("max_pool")
 FIELDS = ("filters", "filter_size", "kernel_type", "connection_coefficient")
 FILTER_STEP = 10
+_FILTERS = range(10, 301, FILTER_STEP)
 PAIRS = tuple((early, late) for early in range(LAYERS) for late in range(early + 1, LAYERS))
 """0-based layer pairs in the order of a row's link columns."""
 
@@ -121,8 +123,8 @@ class MacroSpace(SearchSpace):
     name = MacroArchitecture.space
 
     def __init__(self, rules: str = "paper"):
-        if rules not in RULES:
-            raise ValueError(f"there are no macro rules {rules!r}; choose one of {sorted(RULES)}")
+        if not isinstance(rules, str) or rules not in RULES:
+            raise ValueError(f"there are no macro rules {shown(rules)}; choose one of {sorted(RULES)}")
         self.rules_name = rules
         self.rules = RULES[rules]
         edges: dict[str, Sequence[float] | np.ndarray] = {
@@ -137,6 +139,9 @@ class MacroSpace(SearchSpace):
             for layer in range(1, LAYERS + 1)
             for field in FIELDS
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MacroSpace, (self.rules_name,)
 
     def discretise(self, origins: np.ndarray) -> np.ndarray:
         """Rows (K, 150), see the class."""
@@ -225,7 +230,7 @@ def _fragment(part: tuple[str | int, ...]) -> str:
 
 
 _LINKS = [(early + 1, late + 1) for early, late in PAIRS]
-_PAIR_INDEX = {link: index for index, link in enumerate(_LINKS)}
+_PAIR_INDEX: dict[tuple[int, ...], int] = {link: index for index, link in enumerate(_LINKS)}
 _LINK_FRAGMENTS = [_fragment(link) for link in _LINKS]
 
 
@@ -253,21 +258,42 @@ def _text(layers: Iterable[str], links: Iterable[tuple[int, int]]) -> str:
 
 def _row(rules: Rules, layers, links) -> np.ndarray:
     """The row (150,) of layers and links as they stand in JSON; ValueError where they do not fit the rules."""
-    if len(layers) != LAYERS:
-        raise ValueError(f"{len(layers)} layers instead of {LAYERS}")
-    numbers = []
-    for index, (operation, size, filters) in enumerate(layers):
-        kind = OPERATIONS.index(operation)
-        if index > 0 and kind >= MAX_POOL and not rules.pools_have_filters:
-            numbers.append((kind, 0, 0))
-        elif size in rules.sizes and filters in range(10, 301, FILTER_STEP):
-            numbers.append((kind, size, filters // FILTER_STEP))
-        else:
-            raise ValueError(f"{operation} has size {size} of {rules.sizes} and {filters} filters of 10, 20 … 300")
+    check_list(layers, "layers", LAYERS)
+    check_list(links, "links")
+    numbers = [_layer_numbers(rules, index == 0, layer) for index, layer in enumerate(layers)]
     linked = [0] * len(PAIRS)
-    for early, late in links:
-        linked[_PAIR_INDEX[early, late]] = 1
+    for link in links:
+        index = _pair_index(link)
+        if linked[index]:
+            raise ValueError(f"the link {link} stands in it twice")
+        linked[index] = 1
     return np.concatenate([np.array(numbers, dtype=np.int64).T.reshape(-1), np.array(linked, dtype=np.int64)])
+
+
+def _layer_numbers(rules: Rules, first: bool, layer) -> tuple[int, int, int]:
+    """The operation's index, the size and the filters in tens."""
+    check_list(layer, "parts of a layer (operation, size, filters)", 3)
+    operation, size, filters = layer
+    if operation not in OPERATIONS:
+        raise ValueError(f"there is no operation {shown(operation)}; there are {', '.join(OPERATIONS)}")
+    kind = OPERATIONS.index(operation)
+    if type(size) is type(filters) is int:
+        if not first and kind >= MAX_POOL and not rules.pools_have_filters:
+            return kind, 0, 0
+        if size in rules.sizes and filters in _FILTERS:
+            return kind, size, filters // FILTER_STEP
+    raise ValueError(
+        f"{operation} has size {shown(size)} of {rules.sizes} and {shown(filters)} filters of 10, 20 … 300"
+    )
+
+
+def _pair_index(link) -> int:
+    """Where the link's column is among those of links."""
+    if isinstance(link, list | tuple) and all(type(layer) is int for layer in link):
+        index = _PAIR_INDEX.get(tuple(link))
+        if index is not None:
+            return index
+    raise ValueError(f"the link {shown(link)} is no pair of layers, an early one and a late one, from 1 to {LAYERS}")
 
 
 def _coefficients(rules: Rules, links: np.ndarray) -> np.ndarray:

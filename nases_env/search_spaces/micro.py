@@ -13,7 +13,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace
+from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace, check_list
+from nases_env.words import shown
 
 NODES = 5
 OPERATIONS = ("identity", "separable_3x3", "separable_5x5", "average_pool_3x3", "max_pool_3x3")
@@ -96,6 +97,9 @@ class MicroSpace(SearchSpace):
             for field in FIELDS
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MicroSpace, ()
+
     def discretise(self, origins: np.ndarray) -> np.ndarray:
         """Rows (K, 40), see the class."""
         numbers = self.check_origins(origins)
@@ -175,14 +179,15 @@ def _row(*cells) -> np.ndarray:
     """The canonical row (40,) of two cells as they stand in JSON; ValueError where they are none."""
     numbers = []
     for cell in cells:
-        if len(cell) != NODES:
-            raise ValueError(f"{len(cell)} nodes instead of {NODES}")
+        check_list(cell, "nodes", NODES)
         for index, node in enumerate(cell):
-            (first, second) = node
-            for source, operation in (first, second):
+            check_list(node, "halves of a node", 2)
+            for half in node:
+                check_list(half, "parts of a node's half (input, operation)", 2)
+                source, operation = half
                 if type(source) is not int or not 0 <= source < CELL_INPUTS + index:
-                    raise ValueError(f"node {index + 1} reads input {source!r} of 0 to {CELL_INPUTS + index - 1}")
+                    raise ValueError(f"node {index + 1} reads input {shown(source)} of 0 to {CELL_INPUTS + index - 1}")
                 if operation not in OPERATIONS:
-                    raise ValueError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
+                    raise ValueError(f"there is no operation {shown(operation)}; there are {', '.join(OPERATIONS)}")
                 numbers += [source, OPERATIONS.index(operation)]
     return _canonical(np.array([numbers], dtype=np.int64))[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nases_env.arguments import check_path
 from nases_env.surrogates.model import Surrogate
+from nases_env.words import shown
 
 __all__ = ["FITTED", "SHIPPED", "Surrogate", "make"]
 
@@ -23,10 +25,11 @@ def make(surrogate: str, noise: bool = False) -> Surrogate:
         ValueError: If there is no such surrogate, or it is damaged.
         FileNotFoundError: If files are missing in it.
     """
-    path = FITTED / surrogate if surrogate in SHIPPED else Path(surrogate)
+    if type(noise) is not bool:
+        raise ValueError(f"noise is {shown(noise)}; expected True or False")
+    known = f"one of {SHIPPED} or a folder that scripts/fit_surrogate.py wrote"
+    folder = check_path("the surrogate", surrogate, known)
+    path = FITTED / folder if folder in SHIPPED else Path(folder)
     if not path.is_dir():
-        raise ValueError(
-            f"there is no surrogate {surrogate!r}; choose one of {SHIPPED} or a folder that "
-            "scripts/fit_surrogate.py wrote"
-        )
+        raise ValueError(f"there is no surrogate {shown(folder)}; choose {known}")
     return Surrogate(path, noise)

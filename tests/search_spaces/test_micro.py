@@ -173,7 +173,7 @@ def test_decisions_are_the_columns_of_a_row():
         ({"normal": []}, "0 nodes instead of 5"),
         ({"normal": [[[2, "identity"], [0, "identity"]]] * 5}, "node 1 reads input 2 of 0 to 1"),
         ({"normal": [[[0, "pool"], [0, "identity"]]] * 5}, "no operation 'pool'; there are identity"),
-        ({"reduction": None}, "'NoneType' has no len"),
+        ({"reduction": None}, "nodes are None, not a list"),
     ],
 )
 def test_text_that_is_no_architecture_is_refused(change, words):

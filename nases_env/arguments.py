@@ -1,0 +1,132 @@
+"""What callers hand in, checked before anything changes: numbers in a box, files, seeds, options of `reset`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nases_env.search_spaces.base import Architecture, SearchSpace
+from nases_env.words import shortened, shown
+
+ROUNDING = 1e-6
+"""Share of a box's side by which a number may lie outside: arithmetic in float32 errs by less."""
+
+
+def in_box(what: str, values: Any, shape: tuple[int | None, ...], low: float, high: float) -> np.ndarray:
+    """The values as an array of numbers in [low, high]; what rounding has put outside is put on the border.
+
+    Args:
+        what: What the values are called in an error, in the plural.
+        values: An array, nested lists or a torch tensor, which may require gradients.
+        shape: What the shape has to be; None stands for any length.
+        low: The lowest number.
+        high: The highest number.
+
+    Raises:
+        ValueError: If the shape is another, or a number is outside by more than rounding, or is none.
+    """
+    array = as_array(what, values)
+    lengths = zip(shape, array.shape, strict=False)
+    if array.ndim != len(shape) or any(expected not in (None, found) for expected, found in lengths):
+        raise ValueError(f"the {what} have shape {array.shape}; expected {_text(shape)}: {shown(values)}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"the {what} have to be numbers in [{low:g}, {high:g}]; got {shown(values)}")
+    margin = ROUNDING * (high - low)
+    inside = (array >= low - margin) & (array <= high + margin)
+    if not inside.all():
+        wrong = shortened(", ".join(map(str, array[~inside][:10].tolist())))
+        raise ValueError(f"the {what} have to be numbers in [{low:g}, {high:g}]; got {wrong}")
+    return np.clip(array, low, high) if array.size and (array.min() < low or array.max() > high) else array
+
+
+def as_array(what: str, values: Any) -> np.ndarray:
+    """The values as an array; a tensor is read without its gradients, from whichever device.
+
+    Raises:
+        ValueError: If they are no array.
+    """
+    try:
+        return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors in a list, types numpy lacks
+        raise ValueError(f"the {what} are no array of numbers ({error}): {shown(values)}") from error
+
+
+def _text(shape: tuple[int | None, ...]) -> str:
+    """A shape as Python writes it, with K for any length."""
+    return str(shape).replace("None", "K")
+
+
+def is_path(value: Any) -> bool:
+    """Whether the value names a file or a folder, as a text that is not empty or as a path."""
+    return isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str) and bool(os.fspath(value))
+
+
+def check_path(name: str, value: Any, expected: str) -> str:
+    """The path of a file or a folder, as a text.
+
+    Raises:
+        ValueError: If the value is no path.
+    """
+    if not is_path(value):
+        raise ValueError(f"{name} is {shown(value)}; expected {expected}")
+    return os.fspath(value)
+
+
+def check_count(name: str, value: Any, lowest: int, expected: str) -> int:
+    """A whole number that is high enough.
+
+    Raises:
+        ValueError: If it is too low, or no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+        raise ValueError(f"{name} is {shown(value)}; expected {expected}")
+    return int(value)
+
+
+def check_seed(seed: Any) -> int | None:
+    """A seed of a random generator, or None.
+
+    Raises:
+        ValueError: If it is negative, or no whole number.
+    """
+    return None if seed is None else check_count("seed", seed, 0, "a whole number, at least 0, or None")
+
+
+def check_options(options: Any) -> dict[str, Any]:
+    """The options of a reset; none where they are None.
+
+    Raises:
+        ValueError: If they are no mapping.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise ValueError(f"reset's options are {shown(options)}; expected a mapping such as {{'architecture': ...}}")
+    return dict(options)
+
+
+def given_origin(space: SearchSpace, options: Mapping[str, Any]) -> np.ndarray | None:
+    """The origin vector that reset's options ask for, if they do.
+
+    Raises:
+        ValueError: If there is another option, or the architecture is not one.
+    """
+    if unknown := [name for name in options if name != "architecture"]:
+        raise ValueError(f"reset has no options {shown(unknown)}; it has 'architecture'")
+    if "architecture" not in options:
+        return None
+    architecture = options["architecture"]
+    if isinstance(architecture, str):
+        architecture = space.from_json(architecture)
+    if isinstance(architecture, Architecture):
+        return space.origin_of(architecture)
+    origin = as_array("numbers of the option 'architecture'", architecture)
+    if origin.dtype.kind not in "fiu" or origin.shape != (space.origin_size,):
+        raise ValueError(
+            f"the option 'architecture' is {shown(architecture)}; expected {space.origin_size} numbers, an "
+            "Architecture, or the JSON of one"
+        )
+    return space.check_origins(origin[None])[0].astype(np.float32)

@@ -1,0 +1,18 @@
+"""What errors show of a value that was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LONGEST = 200
+"""Characters of a value that an error shows."""
+
+
+def shown(value: Any) -> str:
+    """The value as Python writes it; the end of a long one is left out."""
+    return shortened(repr(value))
+
+
+def shortened(text: str) -> str:
+    """The text itself, or the beginning of a long one and how long it is."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
