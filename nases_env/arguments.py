@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -75,13 +76,13 @@ def check_path(name: str, value: Any, expected: str) -> str:
     return os.fspath(value)
 
 
-def check_count(name: str, value: Any, lowest: int, expected: str) -> int:
-    """A whole number that is high enough.
+def check_count(name: str, value: Any, expected: str, lowest: int, highest: float = math.inf) -> int:
+    """A whole number from the lowest to the highest.
 
     Raises:
-        ValueError: If it is too low, or no whole number.
+        ValueError: If it lies outside, or is no whole number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not lowest <= value <= highest:
         raise ValueError(f"{name} is {shown(value)}; expected {expected}")
     return int(value)
 
@@ -92,7 +93,7 @@ def check_seed(seed: Any) -> int | None:
     Raises:
         ValueError: If it is negative, or no whole number.
     """
-    return None if seed is None else check_count("seed", seed, 0, "a whole number, at least 0, or None")
+    return None if seed is None else check_count("seed", seed, "a whole number, at least 0, or None", 0)
 
 
 def check_options(options: Any) -> dict[str, Any]:

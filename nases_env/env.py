@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nases_env.children.protocol import Protocol
     from nases_env.evaluators import Evaluation, Evaluator
 
+MOST_WORKERS = 1_024
 SHARED = ("decoder", "surrogate")
 """What nothing changes: copies share it, and pickles leave it out because the constructor makes it again."""
 
@@ -173,12 +174,12 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
             self, dataset, data_dir, protocol, space, rules, decoder, calibration, reward, device, ledger, reuse,
             workers, render_mode,
         )  # fmt: skip
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            modes = self.metadata["render_modes"]
+        modes = self.metadata["render_modes"]
+        if render_mode is not None and (not isinstance(render_mode, str) or render_mode not in modes):
             raise ValueError(f"there is no render mode {shown(render_mode)}; choose one of {modes}")
         if not isinstance(dataset, str):
             raise ValueError(f"dataset is {shown(dataset)}; expected the name of a data set")
-        if not isinstance(device, str):
+        if not isinstance(device, str) or not device:
             raise ValueError(f"device is {shown(device)}; expected the name of a torch device, or 'auto'")
         from nases_env.children.protocol import check_dataset, resolve
 
@@ -188,7 +189,9 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self.dataset, self.device = check_dataset(dataset), device
         self.data_dir = check_path("data_dir", data_dir, "the path of a folder")
         self.protocol = resolve(protocol)
-        self.workers = check_count("workers", workers, 0, "a number of processes, or 0 for this one")
+        self.workers = check_count(
+            "workers", workers, f"0 for this process, or up to {MOST_WORKERS} others", 0, MOST_WORKERS
+        )
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)

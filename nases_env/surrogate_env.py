@@ -131,7 +131,8 @@ class SurrogateVectorEnv(SearchVectorEnv):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         **keywords: Any,
     ):
-        if keywords.get("ledger") is not None or keywords.get("reuse"):
+        reuse = keywords.get("reuse")
+        if keywords.get("ledger") is not None or (isinstance(reuse, Sequence) and len(reuse)):
             raise ValueError(
                 "many searches on a surrogate keep no journal: leave ledger and reuse out, or make one environment"
             )

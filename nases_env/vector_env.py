@@ -22,6 +22,8 @@ from nases_env.search_spaces import SearchSpace
 from nases_env.threads import cores
 from nases_env.words import shown
 
+MOST_SEARCHES = 1_000_000
+
 
 class Outcome(NamedTuple):
     """What k children brought."""
@@ -56,10 +58,11 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         max_episode_steps: int | None,
         autoreset_mode: str | AutoresetMode,
     ):
-        num_envs = check_count("num_envs", num_envs, 1, "a number of searches, at least 1")
+        expected = f"a number of searches from 1 to {MOST_SEARCHES:,}"
+        num_envs = check_count("num_envs", num_envs, expected, 1, MOST_SEARCHES)
         if max_episode_steps is not None:
             expected = "a number of steps, at least 1, or None for searches that do not end"
-            max_episode_steps = check_count("max_episode_steps", max_episode_steps, 1, expected)
+            max_episode_steps = check_count("max_episode_steps", max_episode_steps, expected, 1)
         _check_autoreset(autoreset_mode)
         self.num_envs = num_envs
         self.render_mode = env.render_mode
@@ -187,7 +190,7 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         elif isinstance(seed, list | tuple | np.ndarray) and np.ndim(seed) == 1:
             seeds = [check_seed(each) for each in seed]
         else:
-            first = check_count("seed", seed, 0, "a whole number, at least 0, a list of them, or None")
+            first = check_count("seed", seed, "a whole number, at least 0, a list of them, or None", 0)
             seeds = [first + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} searches")
@@ -265,7 +268,8 @@ def _check_autoreset(mode: Any) -> None:
     Raises:
         ValueError: If it is another than `NEXT_STEP`.
     """
-    if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
+    next_step = (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value)
+    if not isinstance(mode, str | AutoresetMode) or mode not in next_step:
         raise ValueError(
             f"autoreset_mode is {shown(mode)}; there is {AutoresetMode.NEXT_STEP} only. For another mode, make "
             'Gymnasium\'s own vector environment with vectorization_mode="sync" and vector_kwargs'

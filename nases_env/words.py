@@ -10,7 +10,10 @@ LONGEST = 200
 
 def shown(value: Any) -> str:
     """The value as Python writes it; the end of a long one is left out."""
-    return shortened(repr(value))
+    try:
+        return shortened(repr(value))
+    except Exception:  # a whole number of more digits than Python writes, or an object that cannot be shown
+        return object.__repr__(value)
 
 
 def shortened(text: str) -> str:

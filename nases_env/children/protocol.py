@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
+from nases_env.children.ranges import RANGES, REDUCTIONS
+from nases_env.words import shown
+
+Preset = Literal[
+    "v1-search", "v1-final", "v3-search", "v3-final", "digits", "digits-final", "cifar10-mini", "cifar10-mini-final",
+    "digits-micro", "digits-micro-final", "cifar10-mini-micro", "cifar10-mini-micro-final",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a child is trained and measured. The defaults are v1's search (section 4.2), in float32."""
+    """How a child is trained and measured. The defaults are v1's search (section 4.2), in float32.
 
-    name: str = "v1-search"
+    Raises:
+        ValueError: If a field is not in its range, see `ranges.RANGES`, or is none of its words.
+    """
+
+    name: Preset = "v1-search"
     """The preset this started from."""
-    final: str = ""
+    final: Literal[Preset, ""] = ""
     """The preset that retrains the best child; empty when this is itself a final protocol."""
 
     image_size: int | None = None
@@ -95,35 +106,21 @@ class Protocol:
     """Whether a child that runs out of memory is tried again with activation checkpointing."""
 
     def __post_init__(self):
-        layers = isinstance(self.reductions, list | tuple) and all(
-            type(at) is int and at >= 1 for at in self.reductions
-        )
-        self._check("reductions", layers, "a list of layers, from 1")
+        layers = isinstance(self.reductions, list | tuple) and len(self.reductions) <= REDUCTIONS
+        layers = layers and all(type(at) is int and 1 <= at <= REDUCTIONS for at in self.reductions)
+        self._check("reductions", layers, f"a list of layers, at most {REDUCTIONS}, each from 1 to {REDUCTIONS}")
         object.__setattr__(self, "reductions", tuple(self.reductions))  # JSON has lists
-        for name, lowest in _LOWEST.items():
+        for name, allowed in RANGES.items():
             value = getattr(self, name)
-            self._check(name, type(value) is int and value >= lowest, f"int ≥ {lowest}")
-        for name, lowest in _LOWEST_IF_SET.items():
-            value = getattr(self, name)
-            self._check(name, value is None or (type(value) is int and value >= lowest), f"None or int ≥ {lowest}")
-        for name in (
-            "width",
-            "learning_rate",
-            "final_learning_rate",
-            "momentum",
-            "weight_decay",
-            "drop_path",
-            "auxiliary_weight",
-        ):
-            value = getattr(self, name)
-            self._check(name, type(value) in (int, float) and 0 <= value < math.inf, "a number, at least 0")
-            object.__setattr__(self, name, float(value))  # 1 and 1.0 are one protocol
+            self._check(name, allowed.holds(value), str(allowed))
+            if not allowed.whole:
+                object.__setattr__(self, name, float(value))  # 1 and 1.0 are one protocol
         for name in ("stratified", "flip", "checkpoint_retry"):
             self._check(name, type(getattr(self, name)) is bool, "true or false")
-        for name in ("train_accuracy", "precision"):
-            self._check(name, getattr(self, name) in _words()[name], f"one of {_words()[name]}")
+        for name in ("name", "final", "train_accuracy", "precision"):
+            value, words = getattr(self, name), _words()[name]
+            self._check(name, isinstance(value, str) and value in words, f"one of {', '.join(map(repr, words))}")
         self._check("width", self.width > 0, "above 0")
-        self._check("drop_path", self.drop_path < 1, "below 1")
         if self.restart_period:
             self._check_cycles(self.restart_period)
         if not 0 < self.final_learning_rate <= self.learning_rate:
@@ -158,7 +155,7 @@ class Protocol:
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
-            raise ValueError(f"protocol field {name} is {getattr(self, name)!r}; expected {expected}")
+            raise ValueError(f"protocol field {name} is {shown(getattr(self, name))}; expected {expected}")
 
     def filters(self, filters: int) -> int:
         """Channels of a layer that the architecture gives so many filters."""
@@ -185,16 +182,6 @@ LATER = ("restart_period", "stage_cells", "cell_filters", "drop_path", "auxiliar
 
 DATASETS = ("cifar10", "digits")
 FOLDER = "imagefolder:"
-
-_LOWEST = {
-    "epochs": 1, "batch_size": 2, "width_multiple": 1, "channel_multiple": 1, "validation_images": 0,
-    "crop_padding": 0, "cutout": 0, "added_filters": 0, "stage_cells": 1, "cell_filters": 1, "split_seed": 0,
-    "hang_seconds": 1, "crash_retries": 0,
-}  # fmt: skip
-_LOWEST_IF_SET = {
-    "restart_period": 1, "image_size": 1, "train_images": 2, "threads": 1, "max_parameters": 0, "max_flops": 0,
-    "max_seconds": 1,
-}  # fmt: skip
 
 _DIGITS = Protocol(
     name="digits",
@@ -329,12 +316,14 @@ def resolve(protocol: str | Mapping[str, Any] | Protocol) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     if not isinstance(protocol, str | Mapping):
-        raise ValueError(f"the protocol is {protocol!r}; expected a preset's name or a mapping with the key 'preset'")
+        raise ValueError(
+            f"the protocol is {shown(protocol)}; expected a preset's name or a mapping with the key 'preset'"
+        )
     overrides = {"preset": protocol} if isinstance(protocol, str) else dict(protocol)
     preset = overrides.pop("preset", None)
-    if preset not in PRESETS:
-        raise ValueError(f"there is no protocol preset {preset!r}; choose one of {', '.join(PRESETS)}")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(f"there is no protocol preset {shown(preset)}; choose one of {', '.join(PRESETS)}")
     known = {field.name for field in dataclasses.fields(Protocol)} - {"name"}
-    if unknown := sorted(overrides.keys() - known):
-        raise ValueError(f"a protocol has no fields {unknown}; it has {sorted(known)}")
+    if unknown := sorted(overrides.keys() - known, key=str):
+        raise ValueError(f"a protocol has no fields {shown(unknown)}; it has {sorted(known)}")
     return dataclasses.replace(PRESETS[preset], **overrides)

@@ -48,10 +48,10 @@ def make(space: str = "macro", rules: str = "paper") -> SearchSpace:
     Raises:
         ValueError: If there is no such space, or it has no such rules.
     """
+    if not isinstance(space, str) or space not in ARCHITECTURES:
+        raise ValueError(f"there is no search space {shown(space)}; choose one of {', '.join(ARCHITECTURES)}")
     if space == MacroSpace.name:
         return MacroSpace(rules)
-    if space != MicroSpace.name:
-        raise ValueError(f"there is no search space {shown(space)}; choose one of {', '.join(ARCHITECTURES)}")
-    if rules != "paper":
+    if not isinstance(rules, str) or rules != "paper":
         raise ValueError(f"the micro space has no rules {shown(rules)}; it has 'paper' only")
     return MicroSpace()

@@ -1,11 +1,16 @@
 """Protocols: presets, overrides, what is refused, and how filters are rounded."""
 
 import dataclasses
+import hashlib
 import json
+import math
+from typing import get_args
 
+import numpy as np
 import pytest
 
-from nases_env.children.protocol import PRESETS, Protocol, cycle_of, final_protocol, parse_overrides, resolve
+from nases_env.children.protocol import PRESETS, Preset, Protocol, cycle_of, final_protocol, parse_overrides, resolve
+from nases_env.children.ranges import RANGES
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -206,3 +211,85 @@ def test_epochs_that_end_a_cosine_are_taken(epochs, period):
 
 def test_cosines_are_each_twice_as_long_as_the_one_before():
     assert [cycle_of(epoch, 10) for epoch in (0, 9, 10, 29, 30, 69, 70)] == [0, 0, 1, 1, 2, 2, 3]
+
+
+class TestRanges:
+    def test_every_number_of_a_protocol_has_a_range(self):
+        numbers = {field.name for field in dataclasses.fields(Protocol) if field.type in ("int", "float", "int | None")}
+        assert numbers == RANGES.keys()
+
+    @pytest.mark.parametrize(
+        "name", sorted(RANGES.keys() - {"learning_rate", "final_learning_rate", "restart_period", "epochs"}
+    )
+    def test_ends_of_a_range_are_taken_and_what_lies_beyond_is_refused(self, name):
+        allowed = RANGES[name]
+        lowest = allowed.lowest if name != "width" else 1e-9
+        for value in (lowest, allowed.highest):
+            assert getattr(resolve({"preset": "digits", name: value}), name) == value
+        for value in (
+            math.nextafter(allowed.lowest, -1),
+            allowed.highest * 2 + 1,
+            10**30,
+            10**5000,
+            math.nan,
+            math.inf,
+        ):
+            with pytest.raises(ValueError, match=f"protocol field {name} is .*; expected a .*number from") as error:
+                resolve({"preset": "digits", name: value})
+            assert len(str(error.value)) < 400
+
+    @pytest.mark.parametrize("name", RANGES)
+    def test_what_is_no_number_is_refused(self, name):
+        odd = [True, "", "x", [], {}, object(), np.int64(8)] + [None] * (not RANGES[name].optional)
+        for value in odd + [2.5] * RANGES[name].whole:
+            with pytest.raises(ValueError, match=f"protocol field {name} is .*; expected"):
+                resolve({"preset": "digits", name: value})
+
+    def test_momentum_and_dropped_paths_are_below_one(self):
+        for name in ("momentum", "drop_path"):
+            with pytest.raises(ValueError, match=f"{name} is 1.*expected a number from 0.0 to below 1"):
+                resolve({"preset": "digits", name: 1})
+
+    @pytest.mark.parametrize(
+        "reductions", ["", "12", 5, None, [0], [101], [True], [1.0], ["5"], [10**30], [[5]], [1] * 101, {5: 10}]
+    )
+    def test_reductions_that_are_no_layers_are_refused(self, reductions):
+        with pytest.raises(ValueError, match="protocol field reductions is .*; expected a list of layers"):
+            resolve({"preset": "digits", "reductions": reductions})
+
+    @pytest.mark.parametrize("value", ["mine", "", None, 3, [], {}, object(), "x" * 10**6])
+    def test_name_and_final_are_those_of_presets(self, value):
+        for name in ("name", "final"):
+            if (name, value) == ("final", ""):
+                continue
+            with pytest.raises(ValueError, match=f"protocol field {name} is .*; expected one of 'v1-search', .*"):
+                Protocol(**{name: value})
+
+    def test_names_are_those_of_the_presets(self):
+        assert set(get_args(Preset)) == PRESETS.keys()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"preset": []}, {"preset": {}}, {"preset": None}, {1: 2}, {"preset": "digits", 1: 2, "x": 3}, (), object()],
+)
+def test_odd_mappings_are_refused_in_words(given):
+    with pytest.raises(ValueError, match="there is no protocol preset|a protocol has no fields|the protocol is"):
+        resolve(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("v1-search", "fa51d6e7b8ce369e"),
+        ("v3-search", "60f5c8725341fc82"),
+        ("v3-final", "5c0894c85de0ab7d"),
+        ("digits", "002b975993e7c57a"),
+        ("cifar10-mini", "0f1398474b9659d0"),
+        ("digits-micro", "cdcfd15ae6c2c389"),
+    ],
+)
+def test_fields_that_decide_a_result_are_written_as_ever(name, known):
+    """Fingerprints of evaluations that are kept are made of this text."""
+    text = json.dumps(resolve(name).result_fields(), sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == known

@@ -599,7 +599,7 @@ class TestArguments:
             ({"protocol": "digitz"}, "'digitz'.*digits.*cifar10-mini"),
             ({"protocol": {"epochs": 1}}, "preset None.*digits"),
             ({"protocol": {"preset": "digits", "epoch": 1}}, r"\['epoch'\].*'epochs'"),
-            ({"protocol": {"preset": "digits", "epochs": 0}}, "epochs is 0.*int ≥ 1"),
+            ({"protocol": {"preset": "digits", "epochs": 0}}, "epochs is 0.*whole number from 1"),
             ({"protocol": {"preset": "digits", "width": 0}}, "width is 0.*above 0"),
             ({"protocol": {"preset": "digits", "learning_rate": 0.0}}, "learning_rate.*0.0"),
             ({"dataset": "mnist"}, "'mnist'.*cifar10, digits or imagefolder:PATH"),
