@@ -189,9 +189,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         self.dataset, self.device = check_dataset(dataset), device
         self.data_dir = check_path("data_dir", data_dir, "the path of a folder")
         self.protocol = resolve(protocol)
-        self.workers = check_count(
-            "workers", workers, f"0 for this process, or up to {MOST_WORKERS} others", 0, MOST_WORKERS
-        )
+        expected = f"0 for this process, or a number of others up to {MOST_WORKERS:,}"
+        self.workers = check_count("workers", workers, expected, 0, MOST_WORKERS)
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)

@@ -193,7 +193,7 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
             first = check_count("seed", seed, "a whole number, at least 0, a list of them, or None", 0)
             seeds = [first + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
-            raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} searches")
+            raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} searches; expected one for each")
         if not self._rngs:
             self._rngs = [seeding.np_random()[0] for _ in range(self.num_envs)]
         return seeds

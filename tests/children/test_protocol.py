@@ -219,7 +219,7 @@ class TestRanges:
         assert numbers == RANGES.keys()
 
     @pytest.mark.parametrize(
-        "name", sorted(RANGES.keys() - {"learning_rate", "final_learning_rate", "restart_period", "epochs"}
+        "name", sorted(RANGES.keys() - {"learning_rate", "final_learning_rate", "restart_period", "epochs"})
     )
     def test_ends_of_a_range_are_taken_and_what_lies_beyond_is_refused(self, name):
         allowed = RANGES[name]

@@ -130,6 +130,49 @@ def test_sizes_are_those_of_the_space_and_of_the_embedding():
         assert (decoder.action_size, decoder.origin_size) == (20, 60)
 
 
+@pytest.mark.parametrize("name", ["identity", "random", "autoencoder"])
+class TestOddRows:
+    """What is no batch of rows in the box is refused in words, by every decoder."""
+
+    def decoder(self, name):
+        return made(name, "none")
+
+    def test_one_vector_is_refused_with_the_shape_that_was_expected(self, name):
+        decoder = self.decoder(name)
+        with pytest.raises(ValueError, match=rf"actions have shape \(.*,\); expected \(K, {decoder.action_size}\)"):
+            decoder.decode(np.zeros(decoder.action_size))
+        with pytest.raises(ValueError, match=r"origin vectors have shape \(60,\); expected \(K, 60\)"):
+            decoder.encode(np.zeros(60))
+
+    def test_rows_of_another_width_are_refused(self, name):
+        for call, words in ((self.decoder(name).decode, "actions"), (self.decoder(name).encode, "origin vectors")):
+            for shape in ((2, 7), (1, 1, 60), (0,), ()):
+                with pytest.raises(ValueError, match=f"{words} have shape"):
+                    call(np.zeros(shape))
+
+    @pytest.mark.parametrize("odd", [np.nan, np.inf, -0.001, 30.001])
+    def test_numbers_outside_are_refused(self, name, odd):
+        decoder = self.decoder(name)
+        with pytest.raises(ValueError, match=rf"actions have to be numbers in \[0, 1\]; got {odd}"):
+            decoder.decode(np.full((1, decoder.action_size), odd))
+        with pytest.raises(ValueError, match=rf"origin vectors have to be numbers in \[0, 30\]; got {odd}"):
+            decoder.encode(np.full((1, 60), odd))
+
+    def test_numbers_outside_by_rounding_are_put_on_the_border(self, name):
+        decoder = self.decoder(name)
+        ends = np.array([[0.0], [1.0]]) * np.ones(decoder.action_size)
+        np.testing.assert_array_equal(decoder.decode(ends + [[-5e-7], [5e-7]]), decoder.decode(ends))
+        ends = np.array([[0.0], [30.0]]) * np.ones(60)
+        np.testing.assert_array_equal(decoder.encode(ends + [[-5e-6], [5e-6]]), decoder.encode(ends))
+
+    def test_no_rows_and_lists_are_taken(self, name):
+        decoder = self.decoder(name)
+        assert decoder.decode(np.zeros((0, decoder.action_size))).shape == (0, 60)
+        np.testing.assert_array_equal(
+            decoder.decode([[0.5] * decoder.action_size]), decoder.decode(np.full((1, decoder.action_size), 0.5))
+        )
+
+
 def test_making_a_linear_decoder_computes_nothing_yet():
     def too_early(*_):
         pytest.fail("the matrix was made before it was needed")

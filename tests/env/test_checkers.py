@@ -52,6 +52,17 @@ def test_stable_baselines3_warns_only_of_actions_that_are_not_symmetric(make, wa
     assert "symmetric and normalized Box action space" in str(caught[0].message)
 
 
+def test_gymnasium_records_a_film_of_a_search(make, actions, tmp_path):
+    pytest.importorskip("moviepy", reason="needs nases-env[video]")
+    env = gym.wrappers.RecordVideo(make(render_mode="rgb_array", max_episode_steps=2), str(tmp_path))
+    env.reset(seed=0)
+    for action in actions[:2]:
+        env.step(action)
+    env.close()
+    (film,) = tmp_path.glob("*.mp4")
+    assert film.stat().st_size > 0
+
+
 def test_example_of_the_manual_page_runs():
     (example,) = doctest.DocTestFinder(recurse=False).find(NASESEnv, "NASESEnv", globs={})
     results = doctest.DocTestRunner().run(example)

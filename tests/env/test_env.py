@@ -15,6 +15,7 @@ import pytest
 import torch
 from gymnasium.error import ResetNeeded
 
+from nases_env.children.ranges import RANGES
 from nases_env.children.training import Trainer
 from nases_env.env import NASESEnv
 from nases_env.evaluators.in_process import InProcessEvaluator
@@ -463,6 +464,23 @@ class TestReset:
             env.unwrapped.step(actions[0])
 
 
+@pytest.mark.parametrize("space", ["macro", "micro"])
+def test_child_of_the_largest_numbers_that_a_protocol_takes_is_over_a_limit(space, make, tiny):
+    fields = (
+        "width", "added_filters", "cell_filters", "stage_cells", "width_multiple", "channel_multiple", "crop_padding",
+        "batch_size", "learning_rate", "weight_decay", "momentum", "drop_path", "auxiliary_weight", "split_seed",
+        "max_seconds", "hang_seconds", "crash_retries",
+    )  # fmt: skip
+    largest = {name: RANGES[name].highest for name in fields}
+    env = make(space=space, decoder="identity", protocol=tiny | largest | {"max_parameters": 10**6})
+    env.reset(seed=0)
+    for number in (0.1, 0.3, 1.0):
+        _, reward, _, _, info = env.step(np.full(env.action_space.shape, number, np.float32))
+        assert (reward, info["failure"]) == (-1.0, "too_many_parameters")
+        side = RANGES["image_size"].highest / 8  # digits have 8 pixels
+        assert info["flops"] * side**2 < 2**63
+
+
 class TestOrder:
     def test_step_before_reset_asks_for_reset(self, make, actions):
         env = make()
@@ -523,6 +541,37 @@ class TestActions:
         env.reset(seed=0)
         observation = env.step(np.full(60, corner, np.float32))[0]
         np.testing.assert_array_equal(observation, 30 * corner)
+
+    def test_action_outside_by_rounding_is_put_on_the_border(self, make):
+        env = make(decoder="identity").unwrapped
+        env.reset(seed=0)
+        exact = np.tile(np.array([0.0, 1.0, 0.5], np.float64), 20)
+        expected = env.step(exact)
+        for error in (1e-7, 9e-7):
+            outside = exact + np.tile([-error, error, 0.0], 20)
+            observation, _, _, _, info = env.step(outside)
+            np.testing.assert_array_equal(observation, expected[0])
+            assert info == expected[4] | {"cached": True}
+        for error in (-2e-6, 2e-6):
+            with pytest.raises(ValueError, match=r"in \[0, 1\]; got"):
+                env.step(np.where(exact == 0.5, 0.5, np.sign(error) > 0) + error)
+
+    @pytest.mark.parametrize("requires_grad", [False, True])
+    def test_tensors_are_actions_with_and_without_gradients(self, requires_grad, make, actions):
+        env = make().unwrapped
+        env.reset(seed=0)
+        expected = env.step(actions[0])
+        for action in (torch.tensor(actions[0]), torch.tensor(actions[0], dtype=torch.float64)):
+            assert env.step(action.requires_grad_(requires_grad))[4] == expected[4] | {"cached": True}
+
+    @pytest.mark.parametrize("action", [[[0.5], [0.5, 0.5]], "half", None, [None] * 20, [torch.ones(2)] * 3, object()])
+    def test_what_is_no_action_is_refused_in_words(self, action, make):
+        env = make().unwrapped
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="the numbers of an action (have|are)"):
+            env.step(action)
+        with pytest.raises(ValueError, match="the actions (have|are)"):
+            env.prefetch(action)
 
     def test_lists_and_double_precision_are_actions(self, make, actions):
         env = make().unwrapped
@@ -637,6 +686,34 @@ class TestArguments:
             env.step(actions[0])
         for words in (str(tmp_path), "no route to host", "cifar-10-python.tar.gz", "data_dir", "imagefolder:PATH"):
             assert words in str(error.value)
+
+
+class TestPreparing:
+    def test_data_are_read_before_the_first_step_and_no_journal_is_opened(self, make, actions, tmp_path, monkeypatch):
+        env = make(ledger=str(tmp_path / "journal.log"))
+        env.get_wrapper_attr("prepare")()
+        assert not (tmp_path / "journal.log").exists()
+        monkeypatch.setattr("nases_env.children.datasets.load", None)
+        env.reset(seed=0)
+        assert env.step(actions[0])[4]["failure"] == ""
+
+    def test_errors_in_what_is_read_come_at_once(self, make, tmp_path):
+        with pytest.raises(FileNotFoundError, match="there are no images in"):
+            make("NASES-v0", dataset=f"imagefolder:{tmp_path}").get_wrapper_attr("prepare")()
+        with pytest.raises(ValueError, match="'digits-final'.*train_final"):
+            make(protocol="digits-final").get_wrapper_attr("prepare")()
+        with pytest.raises(ValueError, match="device 'x' cannot be used here"):
+            make(device="x").get_wrapper_attr("prepare")()
+
+    def test_a_search_is_the_same_with_it(self, make, actions):
+        prepared = make()
+        prepared.get_wrapper_attr("prepare")()
+        assert transitions(prepared, actions[:1], seed=1) == transitions(make(), actions[:1], seed=1)
+
+    def test_workers_are_not_started_by_it(self, make):
+        env = make(workers=2).unwrapped
+        env.prepare()
+        assert env.pipeline.evaluator._pool is None
 
 
 class TestJournal:

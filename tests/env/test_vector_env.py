@@ -138,7 +138,13 @@ def test_nothing_steps_before_the_first_reset(make_vec):
         (lambda env: env.step(np.full((2, 20), np.nan, np.float32)), r"in \[0, 1\]"),
         (lambda env: env.reset(options={"reset_mask": [0, 1]}), "2 booleans"),
         (lambda env: env.reset(options={"reset_mask": np.array([False, False])}), "at least one"),
+        (lambda env: env.reset(options={"reset_mask": [[True], [True, False]]}), "booleans of reset_mask"),
         (lambda env: env.reset(options={"mask": 1}), r"no options \['mask'\]"),
+        (lambda env: env.reset(options=[1]), r"options are \[1\]; expected a mapping"),
+        (lambda env: env.reset(seed="ab"), "seed is 'ab'; expected a whole number"),
+        (lambda env: env.reset(seed=-1), "seed is -1; expected a whole number"),
+        (lambda env: env.reset(seed=[1, "x"]), "seed is 'x'; expected a whole number"),
+        (lambda env: env.reset(seed={1, 2}), "seed is {1, 2}; expected a whole number"),
     ],
 )
 def test_bad_input_says_what_was_expected(make_vec, act, words):
@@ -149,11 +155,40 @@ def test_bad_input_says_what_was_expected(make_vec, act, words):
 
 
 @pytest.mark.parametrize(
-    ("keywords", "words"), [({"num_envs": 0}, "num_envs 0"), ({"max_episode_steps": 0}, "steps 0")]
+    ("keywords", "words"), [({"num_envs": 0}, "num_envs is 0"), ({"max_episode_steps": 0}, "steps is 0")]
 )
 def test_numbers_below_one_are_refused(keywords, words):
     with pytest.raises(ValueError, match=words):
         NASESVectorEnv(**keywords)
+
+
+def test_refused_reset_leaves_every_search_as_it_was(make_vec):
+    refused, twin = make_vec(2), make_vec(2)
+    for env in (refused, twin):
+        env.reset(seed=0)
+    with pytest.raises(ValueError, match="seed is -1"):
+        refused.reset(seed=[5, -1])
+    assert data_equivalence(refused.reset(), twin.reset(), exact=True)
+
+
+@pytest.mark.parametrize("id", ["NASES-Digits-v0", "NASES-Digits-Surrogate-v0"])
+class TestAutoreset:
+    @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, "NextStep"])
+    def test_the_mode_that_there_is_can_be_named(self, id, mode):
+        env = gym.make_vec(id, num_envs=2, autoreset_mode=mode)
+        assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+        env.close()
+
+    @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED, "SameStep", "x", None, 1, []])
+    def test_another_mode_is_refused_with_the_one_that_there_is(self, id, mode):
+        with pytest.raises(ValueError, match="autoreset_mode is .*; there is AutoresetMode.NEXT_STEP only.*sync"):
+            gym.make_vec(id, num_envs=2, autoreset_mode=mode)
+
+    def test_gymnasiums_own_vector_environment_has_the_others(self, id):
+        kwargs = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        env = gym.make_vec(id, num_envs=2, vectorization_mode="sync", vector_kwargs=kwargs)
+        assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+        env.close()
 
 
 def test_by_default_there_are_as_many_workers_as_are_of_use(tiny, monkeypatch):
