@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,37 @@ def check_seed(seed: Any) -> int | None:
         ValueError: If it is negative, or no whole number.
     """
     return None if seed is None else check_count("seed", seed, "a whole number, at least 0, or None", 0)
+
+
+def check_seeds(seed: Any, count: int) -> Sequence[int | None]:
+    """The seeds of several searches: those given one by one, or one and its successors.
+
+    Raises:
+        ValueError: If there are more or fewer, or one is negative or no whole number.
+    """
+    if seed is None:
+        return [None] * count
+    if isinstance(seed, list | tuple | np.ndarray) and np.ndim(seed) == 1:
+        if len(seed) != count:
+            raise ValueError(f"got {len(seed)} seeds for {count} searches; expected one for each")
+        return [check_seed(each) for each in seed]
+    first = check_count("seed", seed, "a whole number, at least 0, a list of them, or None", 0)
+    return [first + i for i in range(count)]
+
+
+def check_journals(ledger: Any, reuse: Any) -> tuple[str | None, tuple[str, ...]]:
+    """The paths of a run's own journal and of other runs' journals.
+
+    Raises:
+        ValueError: If they are no paths, or there are others but no own one.
+    """
+    if not isinstance(reuse, Sequence) or isinstance(reuse, str | bytes) or not all(map(is_path, reuse)):
+        raise ValueError(f"reuse is {shown(reuse)}; expected a list of the paths of journals")
+    if ledger is not None:
+        ledger = check_path("ledger", ledger, "the path of a journal file, or None for memory")
+    elif reuse:
+        raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
+    return ledger, tuple(map(os.fspath, reuse))
 
 
 def check_options(options: Any) -> dict[str, Any]:

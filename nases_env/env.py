@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -15,7 +14,8 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
 from nases_env import embeddings, rewards, search_spaces
-from nases_env.arguments import check_count, check_options, check_path, check_seed, given_origin, in_box, is_path
+from nases_env.arguments import check_count, check_journals, check_options, check_path, check_seed, given_origin, in_box
+from nases_env.copies import CarriesEpisode
 from nases_env.episode import Episode, step_info
 from nases_env.ledger import JournalLedger, Ledger
 from nases_env.pipeline import Child, Pipeline
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from nases_env.evaluators import Evaluation, Evaluator
 
 MOST_WORKERS = 1_024
-SHARED = ("decoder", "surrogate")
-"""What nothing changes: copies share it, and pickles leave it out because the constructor makes it again."""
 
 
-class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
+class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     """Neural architecture search in embedding space.
 
     ## Description
@@ -195,11 +193,9 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """What was found out about the last child, with its seconds."""
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)
         self.observation_space = gym.spaces.Box(LOW, HIGH, (self.space.origin_size,), np.float32)
-        self._ledger_arguments = _checked_journals(ledger, reuse)
+        self._ledger_arguments = check_journals(ledger, reuse)
         self.reward_function = rewards.make(reward)
         """Evaluation → reward."""
-        self._known: Ledger | None = None
-        """Of a copy: what its original's ledger knew."""
         self._episode = Episode(self.space)
         self._prefetched: deque[tuple[np.ndarray, Child]] = deque()
 
@@ -310,28 +306,6 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], EzPickle):
         """
         self.pipeline.prepare()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The constructor's arguments and the search in progress."""
-        left_out = (*SHARED, "pipeline")
-        ledger = self.pipeline.opened or self._known
-        state = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return state | {"_known": ledger and ledger.in_memory()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        type(self).__init__(self, *state["_ezpickle_args"], **state["_ezpickle_kwargs"])
-        self.__dict__.update(state)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = memo[id(self)] = object.__new__(type(self))
-        state = self.__getstate__()
-        known = state.pop("_known")  # already a copy, of evaluations that nothing changes
-        shared = {name: self.__dict__[name] for name in SHARED if name in self.__dict__}
-        twin.__dict__.update(copy.deepcopy(state, memo), **shared, _known=known)
-        return twin
-
-    def __copy__(self) -> Self:
-        return copy.deepcopy(self)  # two environments never share an episode
-
     def _open_ledger(self) -> Ledger:
         if self._known is not None:
             return self._known
@@ -357,18 +331,3 @@ def tell(child: Child, episode: Episode) -> dict[str, Any]:
     """Go on to a child; returns what `step` tells about it."""
     key = child.architecture.key
     return step_info(child.evaluation, str(child.architecture), key, episode.take(child.row, key))
-
-
-def _checked_journals(ledger: Any, reuse: Any) -> tuple[str | None, tuple[str, ...]]:
-    """The paths of a run's own journal and of other runs' journals.
-
-    Raises:
-        ValueError: If they are no paths, or there are others but no own one.
-    """
-    if not isinstance(reuse, Sequence) or isinstance(reuse, str | bytes) or not all(map(is_path, reuse)):
-        raise ValueError(f"reuse is {shown(reuse)}; expected a list of the paths of journals")
-    if ledger is not None:
-        ledger = check_path("ledger", ledger, "the path of a journal file, or None for memory")
-    elif reuse:
-        raise ValueError("reuse names journals of other runs, which needs a journal of this one: set ledger")
-    return ledger, tuple(map(os.fspath, reuse))

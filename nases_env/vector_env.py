@@ -13,7 +13,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from nases_env.arguments import as_array, check_count, check_options, check_seed, given_origin, in_box
+from nases_env.arguments import as_array, check_count, check_options, check_seeds, given_origin, in_box
 from nases_env.embeddings import Decoder
 from nases_env.env import NASESEnv, tell
 from nases_env.episode import Episode
@@ -116,7 +116,9 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         options = check_options(options)
         mask = self._mask(options.pop("reset_mask", None))
         given = given_origin(self.space, options)
-        seeds = self._seeds(seed)
+        seeds = check_seeds(seed, self.num_envs)
+        if not self._rngs:
+            self._rngs = [seeding.np_random()[0] for _ in range(self.num_envs)]
         infos: dict[str, Any] = {}
         for index in np.flatnonzero(mask).tolist():
             if seeds[index] is not None:
@@ -182,21 +184,6 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
                 infos[f"_{name}"] = np.zeros(self.num_envs, dtype=bool)
             infos[name][searches] = values
             infos[f"_{name}"][searches] = True
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        seeds: Sequence[int | None]
-        if seed is None:
-            seeds = [None] * self.num_envs
-        elif isinstance(seed, list | tuple | np.ndarray) and np.ndim(seed) == 1:
-            seeds = [check_seed(each) for each in seed]
-        else:
-            first = check_count("seed", seed, "a whole number, at least 0, a list of them, or None", 0)
-            seeds = [first + i for i in range(self.num_envs)]
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"got {len(seeds)} seeds for {self.num_envs} searches; expected one for each")
-        if not self._rngs:
-            self._rngs = [seeding.np_random()[0] for _ in range(self.num_envs)]
-        return seeds
 
     def _mask(self, mask: Any) -> np.ndarray:
         if mask is None:

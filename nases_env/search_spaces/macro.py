@@ -181,7 +181,7 @@ class MacroSpace(SearchSpace):
     def row(self, architecture: Architecture) -> np.ndarray:
         """The row (150,) of an architecture."""
         if not isinstance(architecture, MacroArchitecture) or architecture.rules != self.rules_name:
-            raise ValueError(f"expected an architecture of {self.rules_name!r} rules, got {architecture!r}")
+            raise ValueError(f"expected an architecture of {self.rules_name!r} rules, got {shown(architecture)}")
         return _row(self.rules, architecture.layers, architecture.links)
 
     def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:

@@ -126,7 +126,7 @@ class MicroSpace(SearchSpace):
     def row(self, architecture: Architecture) -> np.ndarray:
         """The row (40,) of an architecture."""
         if not isinstance(architecture, MicroArchitecture):
-            raise ValueError(f"expected a micro architecture, got {architecture!r}")
+            raise ValueError(f"expected a micro architecture, got {shown(architecture)}")
         return _row(architecture.normal, architecture.reduction)
 
     def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
