@@ -80,7 +80,10 @@ class TestOneSearch:
         env = gym.make(SURROGATE, noise=True, max_episode_steps=7)
         env.reset(seed=3)
         steps(env, actions[:2])
-        check_both_go_on(env, copied(env), actions)
+        twin = copied(env)
+        check_both_go_on(env, twin, actions)
+        ledger = twin.unwrapped.pipeline.ledger
+        assert ledger.children == 8 and not ledger._found  # a surrogate is faster than memory fills
 
     def test_steps_of_a_copy_leave_the_original_alone(self, copied, make, actions):
         env, untouched = make(max_episode_steps=4), make(max_episode_steps=4)

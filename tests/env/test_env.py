@@ -542,8 +542,9 @@ class TestActions:
         observation = env.step(np.full(60, corner, np.float32))[0]
         np.testing.assert_array_equal(observation, 30 * corner)
 
-    def test_action_outside_by_rounding_is_put_on_the_border(self, make):
-        env = make(decoder="identity").unwrapped
+    def test_action_outside_by_rounding_is_put_on_the_border(self, make, tmp_path):
+        journal = tmp_path / "journal.log"
+        env = make(decoder="identity", ledger=str(journal)).unwrapped
         env.reset(seed=0)
         exact = np.tile(np.array([0.0, 1.0, 0.5], np.float64), 20)
         expected = env.step(exact)
@@ -552,6 +553,8 @@ class TestActions:
             observation, _, _, _, info = env.step(outside)
             np.testing.assert_array_equal(observation, expected[0])
             assert info == expected[4] | {"cached": True}
+        first, *others = (trial.params for trial in read_trials(journal))
+        assert others == [first] * 2
         for error in (-2e-6, 2e-6):
             with pytest.raises(ValueError, match=r"in \[0, 1\]; got"):
                 env.step(np.where(exact == 0.5, 0.5, np.sign(error) > 0) + error)
