@@ -36,12 +36,12 @@ class Range(NamedTuple):
 
 
 RANGES = {
-    "image_size": Range(1, 1_024, optional=True),
+    "image_size": Range(1, 512, optional=True),
     "train_images": Range(2, 10**9, optional=True),
     "validation_images": Range(0, 10**9),
     "split_seed": Range(0, 2**32 - 1),  # numpy's RandomState, which scikit-learn draws with, takes no more
     "crop_padding": Range(0, 64),  # all training images are padded at once
-    "cutout": Range(0, 1_024),
+    "cutout": Range(0, 512),
     "epochs": Range(1, 10**6),
     "batch_size": Range(2, 10**6),
     "learning_rate": Range(0.0, 1e38),  # float32 ends there
@@ -49,12 +49,12 @@ RANGES = {
     "restart_period": Range(1, 10**6, optional=True),
     "momentum": Range(0.0, UNDER_ONE),  # from 1 on, a step never ends
     "weight_decay": Range(0.0, 1.0),  # the usual ones are below 0.01
-    # The widest child of these, on images of 1,024 pixels, has fewer FLOPs than the 2⁶³ that an int64 holds.
-    "width": Range(0.0, 8.0),
+    # The widest child of these, on images of 512 pixels a side, has fewer FLOPs than the 2⁶³ that an int64 holds.
+    "width": Range(0.0, 64.0),
     "width_multiple": Range(1, 256),
-    "added_filters": Range(0, 1_000),
-    "stage_cells": Range(1, 50),
-    "cell_filters": Range(1, 1_000),
+    "added_filters": Range(0, 500),
+    "stage_cells": Range(1, 20),
+    "cell_filters": Range(1, 500),
     "channel_multiple": Range(1, 256),
     "drop_path": Range(0.0, UNDER_ONE),  # what is kept is divided by the chance to be kept
     "auxiliary_weight": Range(0.0, 100.0),
