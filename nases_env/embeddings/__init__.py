@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from nases_env.arguments import check_path
+from nases_env.arguments import is_path
 from nases_env.embeddings import calibration as calibrations
 from nases_env.embeddings.autoencoder import Autoencoder, fresh_simulator
 from nases_env.embeddings.base import Decoder
@@ -46,17 +47,17 @@ def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder
         FileNotFoundError: If the weights or their card are missing.
     """
     checked = calibrations.check(calibration)
-    known = (*SHIPPED[space.name], *LINEAR, "identity")
-    decoder = check_path("the decoder", decoder, f"one of {known} or the path of a .safetensors file")
-    if decoder == "identity":
+    shipped, name = SHIPPED[space.name], os.fspath(decoder) if is_path(decoder) else ""
+    if name == "identity":
         return IdentityDecoder(space.origin_size)
-    if decoder in LINEAR:
-        return LinearDecoder(space.origin_size, EMBEDDING_SIZE, LINEAR[decoder], checked)
-    if decoder in SHIPPED[space.name]:
-        path = PRETRAINED / f"{space.name}-{decoder}.safetensors"
-    elif decoder.endswith(".safetensors"):
-        path = Path(decoder)
+    if name in LINEAR:
+        return LinearDecoder(space.origin_size, EMBEDDING_SIZE, LINEAR[name], checked)
+    if name in shipped:
+        path = PRETRAINED / f"{space.name}-{name}.safetensors"
+    elif name.endswith(".safetensors"):
+        path = Path(name)
     else:
+        known = (*shipped, *LINEAR, "identity")
         raise ValueError(
             f"there is no decoder {shown(decoder)}; choose one of {known} or the path of a .safetensors file"
         )
