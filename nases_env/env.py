@@ -228,6 +228,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             ValueError: If the action has another shape, is not a number or outside the box, or is not the one that was
                 prefetched.
             FileNotFoundError: If the data are missing: what, where, how to get them.
+            WorkerStartError: If worker processes cannot be started: why, and what to do.
         """
         if not self._episode.started:
             raise ResetNeeded("call reset() before step(): it draws the seed that all children share")
@@ -249,7 +250,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             actions: (K, 20) in [0, 1]: what the next K steps will be given.
 
         Raises:
-            ResetNeeded, ValueError, FileNotFoundError: See `step`.
+            ResetNeeded, ValueError, FileNotFoundError, WorkerStartError: See `step`.
         """
         if not self._episode.started:
             raise ResetNeeded("call reset() before prefetch(): it draws the seed that all children share")
@@ -310,7 +311,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
         if self._known is not None:
             return self._known
         path, reuse = self._ledger_arguments
-        return self._memory() if path is None else JournalLedger(path, reuse)
+        return self._memory() if path is None else JournalLedger(path, reuse, self.reward_function)
 
     def _memory(self) -> Ledger:
         """What keeps evaluations where there is no journal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -136,6 +137,7 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
             ResetNeeded: Before the first reset.
             ValueError: If the actions have another shape, are not numbers or outside the box.
             FileNotFoundError: If the data are missing: what, where, how to get them.
+            WorkerStartError: If worker processes cannot be started: why, and what to do.
         """
         if not all(episode.started for episode in self.episodes):
             raise ResetNeeded("call reset() before step(): it draws the seeds that all children share")
@@ -245,7 +247,9 @@ class NASESVectorEnv(SearchVectorEnv):
 
 
 def _useful_workers(num_envs: int, threads: int | None) -> int:
-    """A worker a core that a child leaves free; one where a child takes all of them."""
+    """A worker a core that a child leaves free; one where a child takes all of them; none where Python allows none."""
+    if multiprocessing.current_process().daemon:
+        return 0
     return 1 if threads is None else min(num_envs, max(1, cores() // threads))
 
 
