@@ -112,7 +112,7 @@ class _Files:
         shutil.rmtree(tensorboard_dir, ignore_errors=True)
         self.tensorboard = SummaryWriter(str(tensorboard_dir), flush_secs=10)
         self._write_hyperparameters(settings)
-        self._file = (run_dir / "children.csv").open("w", newline="")
+        self._file = (run_dir / "children.csv").open("w", newline="", encoding="utf-8")
         self._table = csv.DictWriter(self._file, COLUMNS)
         self._table.writeheader()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import startup
 
-import json
 import os
 import platform
 import sys
@@ -27,7 +26,7 @@ import tyro
 from benchmarking.children import Job, in_workers, training
 from benchmarking.timing import Row, table, timed
 
-from nases_env import embeddings, search_spaces
+from nases_env import embeddings, files, search_spaces
 from nases_env.children.protocol import Protocol, parse_overrides, resolve
 from nases_env.children.training import resolve_device
 from nases_env.evaluators import Evaluation, WorkerStartError
@@ -204,7 +203,7 @@ def main(options: Options) -> int:
         machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
         versions = {"numpy": np.__version__, "torch": torch.__version__}
         written = {"machine": machine, **versions, "rows": [asdict(row) for row in rows]}
-        options.json.write_text(json.dumps(written, indent=2) + "\n")
+        files.write_json(options.json, written)
         print(f"rows: {options.json}")
     return 0
 

@@ -14,7 +14,6 @@ import csv
 import dataclasses
 import gzip
 import io
-import json
 import os
 import platform
 import shlex
@@ -31,7 +30,7 @@ import tyro
 from tqdm import tqdm
 
 from agents.run_directory import RunDirectory
-from nases_env import embeddings
+from nases_env import embeddings, files
 from nases_env.children import datasets
 from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
@@ -232,10 +231,10 @@ def write_table(path: Path, rows: list[dict[str, Any]], card: dict[str, Any]) ->
     writer.writeheader()
     writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))  # the same rows, the same file
+    files.write(path, gzip.compress(text.getvalue().encode(), mtime=0))  # the same rows, the same file
     sources = Counter(each["source"] for each in rows)
     card = card | {"rows": len(rows), "sources": sources, "columns": columns}
-    card_path(path).write_text(json.dumps(card, indent=2) + "\n")
+    files.write_json(card_path(path), card)
 
 
 def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict[str, Any]:
@@ -264,7 +263,7 @@ def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict
 def _processor() -> str:
     """Its name, where the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 

@@ -146,7 +146,7 @@ def write(options: Options, records: dict[str, list[dict[str, Any]]]) -> list[di
         f"children_to_random_best: to reach {goal:.3f}, the median best reward of random search's {options.children}.",
     ]
     page.write(options.out / "index.html", f"{options.env_id}: {options.children} children", notes, rows, pictures)
-    (options.out / "notes.txt").write_text("\n".join(notes) + "\n")
+    (options.out / "notes.txt").write_text("\n".join(notes) + "\n", encoding="utf-8")
     return rows
 
 

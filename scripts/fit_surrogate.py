@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import startup
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import matplotlib
 import numpy as np
 import tyro
 
+from nases_env import files
 from nases_env.children.protocol import absolute, check_dataset
 from nases_env.surrogates import fitting, model, table
 from nases_env.surrogates import report as reports
@@ -113,7 +113,7 @@ def write_report(path: Path, found: dict[str, Any], table_card: dict[str, Any]) 
     print(describe(found))
     path.parent.mkdir(parents=True, exist_ok=True)
     told = {"table": table_card["command"], **found}
-    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+    files.write_json(path.with_suffix(".json"), told, indent=1)
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -157,7 +157,7 @@ def main(options: Options) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    with (options.out / "coverage.csv").open("w", newline="") as file:
+    with (options.out / "coverage.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["decoder", "calibration", "draw", "measure", "value"])
         for name, table in tables.items():

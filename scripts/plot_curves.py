@@ -34,7 +34,7 @@ class Options:
 
 def read_rewards(run: Path) -> np.ndarray:
     """Rewards of a search's children, in order."""
-    with (run / "children.csv").open() as file:
+    with (run / "children.csv").open(encoding="utf-8") as file:
         return np.array([float(row["reward"]) for row in csv.DictReader(file)])
 
 

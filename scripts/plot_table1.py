@@ -33,7 +33,7 @@ class Options:
 
 def read_losses(table: Path) -> dict[int, list[dict[str, float]]]:
     """Rows by embedding size, ascending."""
-    with table.open() as file:
+    with table.open(encoding="utf-8") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     sizes = sorted({int(row["embedding_size"]) for row in rows})
     return {size: [row for row in rows if row["embedding_size"] == size] for size in sizes}

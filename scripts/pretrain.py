@@ -131,7 +131,7 @@ def train_table1(options: Options) -> None:
     finally:
         pool.stop()  # the other rows' checkpoints stay
         pool.join()
-    print(path.read_text(), end="")
+    print(path.read_text(encoding="utf-8"), end="")
     print(f"table: {path}; python scripts/plot_table1.py --table {path} draws Figure 3")
 
 

@@ -130,7 +130,7 @@ class Options:
         if "dataset" in keywords:
             keywords["dataset"] = absolute(keywords["dataset"])
         if "data_dir" in keywords:
-            keywords["data_dir"] = str(Path(keywords["data_dir"]).resolve())
+            keywords["data_dir"] = str(Path(keywords["data_dir"]).expanduser().resolve())
         if keywords.get("surrogate", SHIPPED[0]) not in SHIPPED:
             keywords["surrogate"] = str(Path(keywords["surrogate"]).resolve())
         return keywords

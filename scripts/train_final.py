@@ -60,6 +60,8 @@ class Options:
     """auto, cpu or cuda."""
     checkpoint_every: int = 1
     """Epochs between checkpoints."""
+    trust: bool = False
+    """Whether the folder's settings may name an environment of another package, whose code is run."""
 
     def fields(self) -> dict[str, Any]:
         """Protocol fields that the options change."""
@@ -227,7 +229,7 @@ def main(options: Options) -> int:
 
 def _best_child(options: Options) -> tuple[FoundChild, Architecture, Protocol, NASESEnv]:
     """The child, its architecture, the final protocol, and the environment it was found in."""
-    run = RunDirectory(options.run)
+    run = RunDirectory(options.run, options.trust)
     environment = run.make_environment().unwrapped
     assert isinstance(environment, NASESEnv)
     child = run.best()

@@ -6,7 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
-import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +19,7 @@ from nases_env import search_spaces
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces import SearchSpace
 from nases_env.surrogates.macro import Images
+from nases_env.untrusted import parse_json
 
 SUFFIX = ".csv.gz"
 """Of a table's name."""
@@ -79,12 +80,12 @@ def read(path: Path) -> Table:
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing; scripts/collect.py --table writes tables with their card")
     try:
-        card, data = json.loads(card_file.read_text()), path.read_bytes()
+        card, data = parse_json(card_file.read_bytes()), path.read_bytes()
         if missing := [name for name in CARD_FIELDS if name not in card]:
             raise ValueError(f"the card lacks {', '.join(missing)}")
         lines = list(csv.DictReader(io.StringIO(gzip.decompress(data).decode())))
         return _table(card, hashlib.sha256(data).hexdigest(), lines)
-    except (ValueError, KeyError, TypeError, IndexError, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, KeyError, TypeError, IndexError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"{path} and its card {card_file} are not what scripts/collect.py writes now ({error!r}); write them again"
         ) from error

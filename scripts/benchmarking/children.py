@@ -167,7 +167,11 @@ def _peak_memory() -> int:
     if not status.is_file():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Not ru_maxrss, which on Linux begins with the parent's.
-    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return next(
+        int(line.split()[1]) * 1024
+        for line in status.read_text(encoding="utf-8").splitlines()
+        if line.startswith("VmHWM")
+    )
 
 
 @contextmanager

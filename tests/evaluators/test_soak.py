@@ -14,7 +14,9 @@ TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs
 
 
 def resident_megabytes():
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmRSS")
+    )
     return int(line.split()[1]) / 1024
 
 

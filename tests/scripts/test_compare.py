@@ -100,7 +100,7 @@ def test_a_killed_comparison_goes_on(start, run, tmp_path):
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("seed*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     workers = [pid for pid in started if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     process.kill()
     process.wait()

@@ -103,7 +103,7 @@ def test_a_search_in_a_worker_process_finds_the_same_and_survives_its_death(unin
     folder = tmp_path / "worker"
     process = start("search.py", *_arguments(folder), "--workers", 1)
     _wait_for_trials(folder, process, 4)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(workers) == 1
     os.kill(int(workers[0]), signal.SIGKILL)
