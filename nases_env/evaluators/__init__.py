@@ -1,4 +1,4 @@
-"""Architecture → evaluation: by training, from a table, or by a model of one."""
+"""Architecture → evaluation: by training, or by a model of evaluations that were once trained."""
 
 from nases_env.evaluators.base import Evaluation, Evaluator, WorkerStartError
 

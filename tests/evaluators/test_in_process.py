@@ -290,7 +290,7 @@ def test_fingerprint_changes_with_the_protocol(change):
 
 
 def test_fingerprint_does_not_depend_on_the_presets_name_or_its_final():
-    renamed = dataclasses.replace(resolve(TINY), name="mine", final="")
+    renamed = dataclasses.replace(resolve(TINY), name="v1-search", final="")
     assert InProcessEvaluator("digits", "nowhere", renamed, "cpu").fingerprint == fingerprint()
 
 
