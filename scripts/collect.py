@@ -276,6 +276,7 @@ def main(options: Options) -> int:
         keywords = options.environment()
         environment = gym.make("NASES-v0", ledger=str(run.journal), **keywords).unwrapped
         assert isinstance(environment, NASESEnv)
+        environment.prepare()
         decoder = options.decoder or SOURCES[options.space]
         options = dataclasses.replace(options, decoder=decoder)
         plan = Plan(environment, embeddings.make(decoder, environment.space, "output"), options)

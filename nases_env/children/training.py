@@ -40,11 +40,7 @@ class Trainer:
     """
 
     def __init__(self, model: Child, data: Tensors, protocol: Protocol, seed: int):
-        size = data.images.shape[-1]
-        if protocol.cutout >= size:
-            raise ValueError(
-                f"cutout={protocol.cutout} would blank whole images of {size} pixels; choose less than {size}"
-            )
+        check_cutout(protocol, data)
         self.model = model
         self.data = data
         self.protocol = protocol
@@ -176,6 +172,17 @@ class Trainer:
         torch.clear_autocast_cache()  # inside a caller's autocast it would hold the weights of the step before
 
 
+def check_cutout(protocol: Protocol, data: Tensors) -> None:
+    """Whether the protocol's cutout leaves something of an image.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    size = data.images.shape[-1]
+    if protocol.cutout >= size:
+        raise ValueError(f"cutout={protocol.cutout} would blank whole images of {size} pixels; choose less than {size}")
+
+
 def _batch_sizes(images: int, batch_size: int) -> list[int]:
     """Sizes of an epoch's batches: full ones, then what is left. One image left alone joins the batch before it: batch
     normalisation cannot normalise a single value.
@@ -198,7 +205,8 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        if torch.empty(0, device=device).is_meta:
+            raise RuntimeError("it computes nothing")
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"device {device!r} cannot be used here ({error}); choose 'auto' or 'cpu'") from error
     return device

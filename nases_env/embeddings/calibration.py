@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from nases_env.words import shown
+
 Calibration = Literal["output", "none", "both"]
 """`output`: decoded numbers go through a rank table; `none`: the paper's letter; `both`: actions go through the
 encoder's quantiles as well."""
@@ -66,6 +68,6 @@ def check(calibration: str) -> Calibration:
     Raises:
         ValueError: If there is none.
     """
-    if calibration not in get_args(Calibration):
-        raise ValueError(f"there is no calibration {calibration!r}; choose one of {get_args(Calibration)}")
+    if not isinstance(calibration, str) or calibration not in get_args(Calibration):
+        raise ValueError(f"there is no calibration {shown(calibration)}; choose one of {get_args(Calibration)}")
     return calibration  # type: ignore[return-value]

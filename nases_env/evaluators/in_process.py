@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import platform
 import time
 import warnings
@@ -16,7 +17,7 @@ import torchvision
 
 from nases_env.children import build, datasets
 from nases_env.children.base import Child
-from nases_env.children.cpu import cpu_threads, release_memory
+from nases_env.children.cpu import cpu_threads, physical_memory, release_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
 from nases_env.children.torch_state import own_torch_state
@@ -24,6 +25,7 @@ from nases_env.children.training import (
     Diverged,
     TimeLimitExceeded,
     Trainer,
+    check_cutout,
     is_out_of_memory,
     resolve_device,
 )
@@ -33,6 +35,8 @@ from nases_env.search_spaces import Architecture
 CPU_FLOPS_PER_SECOND = 5e10
 """Rough speed of one core on small convolutions, for the warning below only."""
 HOURS_TO_WARN = 0.5
+BYTES_PER_PARAMETER = 12
+"""A weight, its gradient and its momentum, in float32."""
 
 
 class InProcessEvaluator:
@@ -78,6 +82,7 @@ class InProcessEvaluator:
             ValueError: If the data are not what the protocol asks for.
         """
         _ = self.fingerprint  # reads the data
+        check_cutout(self.protocol, self.data.train)
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
         """Train the architectures in order."""
@@ -123,6 +128,8 @@ class InProcessEvaluator:
         measured = self.measure(architecture)
         if measured.failure:
             return measured
+        if self.device == "cpu" and measured.parameters * BYTES_PER_PARAMETER > (physical_memory() or math.inf):
+            return dataclasses.replace(measured, failure="out_of_memory")  # Linux grants it, and kills whoever uses it
         self._warn_if_slow(measured.flops)
         evaluation = self._attempt(architecture, seed, measured, checkpointing=False)
         if evaluation.failure == "out_of_memory" and self.protocol.checkpoint_retry:

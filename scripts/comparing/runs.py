@@ -121,6 +121,7 @@ class Run:
         noise = {"noise": True} if "Surrogate" in str(gym.spec(env_id).entry_point) else {}
         keywords = noise | parse_overrides(given)
         with gym.make(env_id, **keywords | entry.environment) as env:
+            env.get_wrapper_attr("prepare")()  # errors in the data come before any search
             decoder = env.get_wrapper_attr("decoder")
         actions = np.random.default_rng(0).uniform(size=(8, decoder.action_size)).astype(np.float32)
         fingerprint = hashlib.sha256(decoder.decode(actions).tobytes()).hexdigest()[:16]

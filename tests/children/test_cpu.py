@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from nases_env.children.cpu import KERNEL_CACHE, cpu_threads, prepare_memory, release_memory
+from nases_env.children.cpu import KERNEL_CACHE, cpu_threads, physical_memory, prepare_memory, release_memory
 
 
 @pytest.mark.parametrize("error", [None, KeyError])
@@ -74,3 +74,12 @@ def test_memory_is_left_alone_where_the_c_library_cannot_do_it(library, monkeypa
     monkeypatch.setattr(ctypes, "CDLL", library)
     prepare_memory.__wrapped__()  # it runs once per process
     release_memory()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_machines_memory_is_what_the_system_tells(monkeypatch):
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        kilobytes = int(file.readline().split()[1])
+    assert physical_memory() == 1024 * kilobytes
+    monkeypatch.delattr(os, "sysconf")  # as on Windows
+    assert physical_memory() is None

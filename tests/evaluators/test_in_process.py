@@ -234,6 +234,15 @@ def test_a_child_far_too_large_for_this_machine_is_measured_and_over_its_limit()
     assert found.failure == "too_many_parameters" and found.parameters > 1e9
 
 
+def test_a_child_larger_than_the_machines_memory_is_not_even_tried(evaluation, monkeypatch):
+    monkeypatch.setattr(InProcessEvaluator, "_attempt", None)
+    monkeypatch.setattr(in_process, "physical_memory", lambda: 12 * evaluation.parameters - 1)
+    assert_failed(evaluate(evaluator()), "out_of_memory")
+    monkeypatch.undo()
+    monkeypatch.setattr(in_process, "physical_memory", lambda: None)
+    assert not evaluate(evaluator()).failure
+
+
 def test_a_child_over_its_time_is_a_timeout_and_the_next_one_is_trained(evaluation, monkeypatch):
     subject = evaluator(max_seconds=5)
     clock = iter([0.0, 0.0, 6.0])
@@ -401,13 +410,18 @@ def test_preparing_finds_that_data_are_missing():
         InProcessEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu").prepare()
 
 
+def test_preparing_finds_a_cutout_that_leaves_nothing():
+    with pytest.raises(ValueError, match="cutout=8 would blank whole images of 8 pixels"):
+        evaluator(cutout=8).prepare()
+
+
 def test_closing_twice_does_no_harm():
     subject = evaluator()
     subject.close()
     subject.close()
 
 
-@pytest.mark.parametrize("device", ["cuda", "tpu9000"])
+@pytest.mark.parametrize("device", ["cuda", "tpu9000", "meta"])
 def test_a_device_that_is_not_here_is_refused(device):
     if device == "cuda" and torch.cuda.is_available():
         pytest.skip("there is one")
