@@ -96,6 +96,11 @@ def as_json(value):
     return json.dumps(value).encode()
 
 
+def other_content(text):
+    """A JSON file's bytes with another value somewhere, or damaged."""
+    return altered(json.loads(text)).map(as_json) | damaged(text)
+
+
 class TestProtocols:
     LIMITS = {name: st.sampled_from([limits.lowest, limits.highest]) for name, limits in RANGES.items()}
     ODD = dict.fromkeys(Protocol.__dataclass_fields__, odd_values)
@@ -132,10 +137,7 @@ class TestArchitectures:
     @few(1500)
     def test_a_text_is_refused_or_names_one_architecture(self, data):
         text = data.draw(st.sampled_from(self.TEXTS))
-        if data.draw(st.booleans()):
-            text = as_json(data.draw(altered(json.loads(text)))).decode()
-        else:
-            text = data.draw(damaged(text.encode())).decode(errors="replace")
+        text = data.draw(other_content(text.encode())).decode(errors="replace")
         with read_or_refused():
             architecture = search_spaces.from_json(text)
             assert search_spaces.from_json(architecture.to_json()) == architecture
@@ -204,11 +206,7 @@ class TestSettings:
     @given(st.data())
     @few(600)
     def test_a_run_folder_is_opened_or_refused(self, tmp_path, data):
-        content = as_json(self.SETTINGS)
-        content = (
-            as_json(data.draw(altered(self.SETTINGS))) if data.draw(st.booleans()) else data.draw(damaged(content))
-        )
-        (tmp_path / "settings.json").write_bytes(content)
+        (tmp_path / "settings.json").write_bytes(data.draw(other_content(as_json(self.SETTINGS))))
         run = RunDirectory(tmp_path)
         with read_or_refused():
             run.options()
@@ -234,11 +232,7 @@ class TestCards:
         card = weights.with_suffix(".json")
         before = card.read_bytes()
         try:
-            card.write_bytes(
-                as_json(data.draw(altered(json.loads(before))))
-                if data.draw(st.booleans())
-                else data.draw(damaged(before))
-            )
+            card.write_bytes(data.draw(other_content(before)))
             with read_or_refused():
                 decoder = embeddings.make(str(weights), MicroSpace(), "both")
                 origins = decoder.decode(np.full((1, decoder.action_size), 0.5, np.float32))
@@ -259,11 +253,7 @@ class TestCards:
         space = search_spaces.make()
         rows = space.discretise(space.sample(np.random.default_rng(0), 2))
         try:
-            card.write_bytes(
-                as_json(data.draw(altered(json.loads(before))))
-                if data.draw(st.booleans())
-                else data.draw(damaged(before))
-            )
+            card.write_bytes(data.draw(other_content(before)))
             with read_or_refused():
                 found = surrogates.make(str(surrogate), noise=True).predict(rows, ["a", "b"], [0, 1])
                 for accuracy in found[:2]:
