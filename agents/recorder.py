@@ -63,12 +63,12 @@ class Recorder(Trace):
             OSError: If something could not be written; everything is closed all the same.
         """
         self._bar.close()
-        files, self._files = self._files, None
+        opened, self._files = self._files, None
         with ExitStack() as stack:
             stack.callback(super().close)
-            if files is not None:
-                stack.callback(files.close)
-                self._write_best(files.tensorboard)
+            if opened is not None:
+                stack.callback(opened.close)
+                self._write_best(opened.tensorboard)
 
     def _opened(self) -> _Files:
         """The files, written anew. Opened after the first step, when the journal is known to be this search's own."""
@@ -79,14 +79,14 @@ class Recorder(Trace):
     def _record(self, row: dict[str, Any]) -> None:
         super()._record(row)
         self._architectures.add(row["architecture_key"])
-        files = self._opened()
-        files.write_row(row | {"seconds": round(row["seconds"], 3)})
+        opened = self._opened()
+        opened.write_row(row | {"seconds": round(row["seconds"], 3)})
         scalars = {
             name: row[name] for name in ("reward", "best_reward", "validation_accuracy", "train_accuracy", "parameters")
         }
         scalars |= {"child_seconds": row["seconds"], "unique_architectures": len(self._architectures)}
         for name, number in scalars.items():
-            files.tensorboard.add_scalar(f"search/{name}", number, self.steps)
+            opened.tensorboard.add_scalar(f"search/{name}", number, self.steps)
         self._bar.set_postfix(best=f"{row['best_reward']:.3f}", reward=f"{row['reward']:.3f}", refresh=False)
         self._bar.update()
 

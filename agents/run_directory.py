@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import platform
@@ -19,6 +18,7 @@ from nases_env import files, rewards, search_spaces
 from nases_env.env import NASESEnv
 from nases_env.ledger import JournalLedger, read_trials
 from nases_env.untrusted import check_types, parse_json
+from nases_env.words import shown
 
 MAY_DIFFER = ("children", "device", "data_dir", "workers")
 """Settings that a resumed search may change: they alter no child."""
@@ -68,17 +68,20 @@ class RunDirectory:
             ValueError: If its settings are damaged, or name an environment that is not trusted.
         """
         environment = self._read()["environment"]
-        return gym.make(environment["id"], **environment["keywords"])
+        try:
+            return gym.make(environment["id"], **environment["keywords"])
+        except (TypeError, gym.error.Error) as error:
+            raise ValueError(
+                f"{self._settings} names an environment that this version cannot make ({error}); make it with the "
+                "version that wrote it"
+            ) from error
 
     def reward(self) -> rewards.Reward | None:
         """What the journal's values have to be; None where no settings tell."""
         if not self.exists():
             return None
-        environment = self._read()["environment"]
-        registered = gym.registry.get(environment["id"])
-        default = inspect.signature(NASESEnv).parameters["reward"].default
-        given = (registered.kwargs if registered else {}) | environment["keywords"]
-        return rewards.make(given.get("reward", default))
+        environment = self.make_environment().unwrapped
+        return environment.reward_function if isinstance(environment, NASESEnv) else None
 
     def start(
         self,
@@ -142,13 +145,18 @@ class RunDirectory:
             FoundChild(trial.number, float(trial.value or 0.0), trial.user_attrs["evaluation"]) for trial in trials
         ]
         best = max(children, key=lambda child: child.reward)
-        architecture = search_spaces.from_json(json.dumps(best.evaluation["architecture_json"]))
-        if architecture.key != best.evaluation["architecture"]:
-            raise ValueError(
-                f"{self.journal} is damaged: child {best.number} was evaluated as {best.evaluation['architecture']}, "
-                f"but the architecture beside it is {architecture.key}"
-            )
+        self._check_architecture(best)
         return best
+
+    def _check_architecture(self, child: FoundChild) -> None:
+        """Whether the architecture that is recorded is the one that was evaluated."""
+        recorded = child.evaluation.get("architecture_json")
+        key = recorded and search_spaces.from_json(json.dumps(recorded)).key
+        if key != child.evaluation["architecture"]:
+            raise ValueError(
+                f"{self.journal} is damaged: child {child.number} was evaluated as {child.evaluation['architecture']}, "
+                f"but the architecture beside it is {key}"
+            )
 
     def _read(self) -> dict[str, Any]:
         if not self.exists():
@@ -157,6 +165,9 @@ class RunDirectory:
             settings = parse_json(self._settings.read_bytes())
             check_types(settings, {"options": dict, "environment": dict})
             check_types(settings["environment"], {"id": str, "keywords": dict})
+            named = settings["options"].get("env_id", settings["environment"]["id"])
+            if named != settings["environment"]["id"]:
+                raise ValueError(f"its options name the environment {shown(named)}, which is not the one it describes")
         except ValueError as error:
             raise ValueError(
                 f"{self._settings} is damaged ({error}); restore it, or remove it and resume the search with "

@@ -31,10 +31,10 @@ def in_box(what: str, values: Any, shape: tuple[int | None, ...], low: float, hi
     """
     array = as_array(what, values)
     lengths = zip(shape, array.shape, strict=False)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"the {what} are {shown(values)}; expected numbers in [{low:g}, {high:g}], {_text(shape)}")
     if array.ndim != len(shape) or any(expected not in (None, found) for expected, found in lengths):
         raise ValueError(f"the {what} have shape {array.shape}; expected {_text(shape)}: {shown(values)}")
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"the {what} have to be numbers in [{low:g}, {high:g}]; got {shown(values)}")
     margin = ROUNDING * (high - low)
     inside = (array >= low - margin) & (array <= high + margin)
     if not inside.all():
@@ -104,7 +104,7 @@ def check_seeds(seed: Any, count: int) -> Sequence[int | None]:
     """
     if seed is None:
         return [None] * count
-    if isinstance(seed, list | tuple | np.ndarray) and np.ndim(seed) == 1:
+    if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str | bytes):
         if len(seed) != count:
             raise ValueError(f"got {len(seed)} seeds for {count} searches; expected one for each")
         return [check_seed(each) for each in seed]

@@ -22,7 +22,12 @@ class CarriesEpisode(EzPickle):
     """
 
     _known: Ledger | None = None
-    """Of a copy: what its original's ledger knew."""
+    """What the original's ledger knew; None where this is no copy."""
+
+    @property
+    def in_search(self) -> bool:
+        """Whether a search was started."""
+        raise NotImplementedError
 
     @property
     def pipeline(self) -> Pipeline:
@@ -41,6 +46,8 @@ class CarriesEpisode(EzPickle):
         self.__dict__.update(state)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if self.in_search:
+            _ = self.pipeline.ledger  # opened here, a journal is not the copy's to open
         twin = memo[id(self)] = object.__new__(type(self))
         state = self.__getstate__()
         known = state.pop("_known")  # already a copy, of evaluations that nothing changes

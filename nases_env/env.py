@@ -102,8 +102,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
 
     `copy.deepcopy(env)` and `pickle` carry the episode, so that an agent can plan ahead: a copy goes on exactly as the
     original would, and does not disturb it. What was evaluated before is answered from memory. A copy starts its own
-    workers. A journal has one writer: once the original has opened its own, at its first step, a copy knows what is in
-    it and writes nothing.
+    workers. A journal has one writer: a copy of a search in progress knows what is in it, and writes nothing.
 
     ## Arguments
 
@@ -209,7 +208,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             options: `{"architecture": ...}` sets the vector: its numbers, an Architecture, or the JSON of one.
 
         Raises:
-            ValueError: If the seed is none, there is another option, or the architecture is not one.
+            ValueError: If the seed is no seed, there is another option, or the architecture is not one.
         """
         seed, given = check_seed(seed), given_origin(self.space, check_options(options))  # before anything changes
         super().reset(seed=seed)
@@ -292,6 +291,11 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     def architecture(self) -> Architecture | None:
         """The last child's architecture; after reset the drawn one."""
         return self._episode.architecture
+
+    @property
+    def in_search(self) -> bool:
+        """Whether a search was started."""
+        return self._episode.started
 
     @cached_property
     def pipeline(self) -> Pipeline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ from typing import Any
 def write(file: Path, data: bytes) -> None:
     """Write a file so that a kill leaves it as it was before or as it is after."""
     partial = file.with_name(file.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(file)
+    try:
+        with partial.open("wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(file: Path, content: Any, indent: int = 2) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import gymnasium as gym
 import numpy as np
@@ -169,6 +170,13 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         if None in architectures:
             raise ResetNeeded("call reset() before render(): there is no architecture yet")
         return tuple(draw(architecture) for architecture in architectures if architecture)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if any(episode.started for episode in self.episodes):
+            _ = self._env.pipeline.ledger  # opened here, a journal is not the copy's to open
+        twin = memo[id(self)] = object.__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def _start(self, index: int, given: np.ndarray | None, infos: dict[str, Any]) -> dict[str, Any]:
         origin, info = self.episodes[index].start(self._rngs[index], given)

@@ -155,7 +155,8 @@ def _stored(options: Options) -> Options:
     run = RunDirectory(options.run_dir or "", options.trust)
     stored = run.options() | {name: getattr(options, name) for name in OF_THE_COMMAND}
     try:
-        stored |= {name: tuple(stored[name]) for name in ("overrides", "reuse", "agent_settings")}
+        lists = ("overrides", "reuse", "agent_settings")
+        stored |= {name: tuple(stored[name]) for name in lists if isinstance(stored[name], list)}
         stored["reinforce"] = ReinforceSettings(**stored["reinforce"])
         found = Options(**stored)
     except (TypeError, KeyError) as error:

@@ -30,18 +30,18 @@ REFUSED = (ValueError, OSError)
 
 
 @contextmanager
-def read_or_refused(*others):
+def read_or_refused():
     """Whatever is in the block either succeeds or is refused in words; `--hypothesis-show-statistics` counts both."""
     try:
         yield
         event("read")
-    except (*REFUSED, *others) as error:
+    except REFUSED as error:
         assert len(str(error)) > 20, error
         event("refused")
 
 
 odd_numbers = st.sampled_from(
-    [0, 1, -1, 2, 0.5, -0.0, math.nan, math.inf, -math.inf, 1e308, 2**31, 2**63, 10**30, True]
+    [0, 1, -1, 2, 0.5, -0.0, math.nan, math.inf, -math.inf, 1e308, 2**31, 2**63, 10**30, 10**400, True]
 )
 odd_values = st.recursive(
     st.none() | st.booleans() | odd_numbers | st.integers() | st.floats() | st.text(max_size=5) | st.just("x" * 2000),
@@ -134,7 +134,7 @@ class TestArchitectures:
     ]
 
     @given(st.data())
-    @few(1500)
+    @few(600)
     def test_a_text_is_refused_or_names_one_architecture(self, data):
         text = data.draw(st.sampled_from(self.TEXTS))
         text = data.draw(other_content(text.encode())).decode(errors="replace")
@@ -158,7 +158,7 @@ class TestJournals:
         return path.read_bytes()
 
     @given(st.data())
-    @few(1500)
+    @few(600)
     def test_a_journal_is_read_cut_at_its_end_or_refused_unchanged_and_can_be_repaired(self, journal, tmp_path, data):
         content = journal
         if data.draw(st.booleans()):
@@ -212,7 +212,7 @@ class TestSettings:
             run.options()
         with read_or_refused():
             run.reward()
-        with read_or_refused(TypeError):  # an unknown keyword is Python's own TypeError
+        with read_or_refused():
             run.make_environment().close()
 
 

@@ -67,7 +67,7 @@ class ChildData:
     """Of the training images' channels, in [0, 1], float32."""
     deviation: np.ndarray
     class_names: tuple[str, ...]
-    """In the order of the labels: folders' names, CIFAR-10's words, or the digits `0` to `9`."""
+    """Names of the classes in the order of the labels: folders' names, CIFAR-10's words, or the digits `0` to `9`."""
     digest: str
     """Names the pixels, the labels and the split."""
 

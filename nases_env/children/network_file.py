@@ -21,7 +21,7 @@ from nases_env.untrusted import check_size, check_types, numbers, parse_json
 
 DESCRIPTION, WEIGHTS = "network.json", "model.safetensors"
 SCHEMA = 1
-"""Of network.json; earlier versions wrote none, and neither the weights' hash nor the classes' names."""
+"""The version of network.json; earlier ones had none, and neither the weights' hash nor the classes' names."""
 ALWAYS: dict[str, type] = {"architecture": dict, "protocol": dict, "channels": int, "classes": int}
 """Fields that every version wrote, and their types."""
 LATER: dict[str, type] = {

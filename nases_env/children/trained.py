@@ -24,10 +24,11 @@ class ImageFormat:
     image_size: int | None
     """Pixels a side; None where it was not recorded: any square size is taken."""
     mean: np.ndarray | None
-    """Of the training images' channels, in [0, 1], float64 (channels,); None where it was not recorded."""
+    """Means of the training images' channels, in [0, 1], float64 (channels,); None where they were not recorded."""
     deviation: np.ndarray | None
+    """Their standard deviations; None where they were not recorded."""
     class_names: tuple[str, ...]
-    """In the order of the logits."""
+    """Names of the classes in the order of the logits."""
 
 
 class TrainedNetwork(nn.Module):
@@ -39,8 +40,9 @@ class TrainedNetwork(nn.Module):
     """
 
     mean: torch.Tensor | None
-    """Of the training images' channels, in [0, 1], float32 (channels,); None where it was not recorded."""
+    """Means of the training images' channels, in [0, 1], float32 (channels,); None where they were not recorded."""
     deviation: torch.Tensor | None
+    """Their standard deviations; None where they were not recorded."""
 
     def __init__(self, network: nn.Module, format: ImageFormat):
         super().__init__()

@@ -17,13 +17,14 @@ from nases_env.ledger import records
 from nases_env.ledger.memory import EvaluationId, Ledger, LedgerMismatchError
 from nases_env.ledger.repair import salvaged_files
 from nases_env.ledger.schema import STUDY, Trial
-from nases_env.rewards import Reward
 from nases_env.search_spaces import Architecture
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import JournalStorage
     from optuna.trial import FrozenTrial
+
+    from nases_env.rewards import Reward
 
 NOT_REUSABLE = ("out_of_memory", "timeout", "crash")
 """Failures that say something about the machine, not about the child: no hit for another run."""
@@ -52,20 +53,18 @@ class JournalLedger(Ledger):
         for other in reuse:
             self._reuse(_read(Path(other)).trials)
         self.path = Path(path)
-        if self.path.exists():
-            records.read(self.path)  # a file that is no journal gets no lock beside it
+        if self.path.exists() and not records.begins_as_one(self.path):
+            records.read(self.path)  # raises where it is no journal, which then gets no lock beside it
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.path, f"another process writes to {self.path}; wait for it or use another file")
         try:
+            salvaged = [trial for file in salvaged_files(self.path) for trial in records.read(file).trials]
             self._replayable = self._open(reward)
         except BaseException:
             self.close()
             raise
-        for trial in self._replayable:
+        for trial in (*self._replayable, *salvaged):
             self._found.setdefault(trial.identity, trial.evaluation)
-        for salvaged in salvaged_files(self.path):
-            for trial in _read(salvaged).trials:
-                self._found.setdefault(trial.identity, trial.evaluation)
 
     def _open(self, reward: Reward | None) -> list[Trial]:
         """The children in the file, which is made if missing."""
@@ -115,6 +114,7 @@ class JournalLedger(Ledger):
         params = _params(action)
         found: dict[str, Any] = identity._asdict() | evaluation.to_dict()
         found["architecture_json"] = json.loads(architecture.to_json())
+        found["child"] = self.children  # where a clock ticks slowly, two children's lines would else be the same
         trial = create_trial(
             value=reward,
             params=params,

@@ -7,18 +7,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nases_env.ledger import schema
+from nases_env.ledger.memory import LedgerMismatchError
 from nases_env.ledger.schema import NotASearch, NotWhole, Trial
-from nases_env.rewards import Reward
+
+if TYPE_CHECKING:
+    from nases_env.rewards import Reward
+
+
+START = b'{"op_code":'
+"""What the first line of a journal begins with."""
 
 
 class Record(NamedTuple):
     """A whole line."""
 
     number: int
-    """Of the line, from 1."""
+    """The line's number; the first is 1."""
     line: bytes
     trial: Trial | None
     """None for a line that tells of no child: the study's, or a note."""
@@ -28,10 +35,14 @@ class Damage(NamedTuple):
     """A line that cannot be used."""
 
     number: int
-    """Of the line, from 1."""
+    """The line's number; the first is 1."""
     why: str
     spare: bool
     """Whether no child is lost with it: it is blank or a repetition."""
+
+
+class OtherReward(ValueError):
+    """A line's value is not the reward that its accuracies give."""
 
 
 class Repeated(ValueError):
@@ -70,9 +81,9 @@ class Records:
         more = f" ({len(self.damages) - 1} more lines are damaged)" if len(self.damages) > 1 else ""
         raise DamagedJournalError(
             f"{self.path}: line {first.number} cannot be used, {first.why}{more}; {before} children stand before it "
-            f"and {len(self.trials) - before} after it. Nothing was changed. Repair it with --resume --repair of "
-            "scripts/search.py or with nases_env.ledger.repair(path): a copy and every whole record are kept, and what "
-            "is lost is trained again"
+            f"and {len(self.trials) - before} after it. Nothing was changed. Repair it (--resume --repair of "
+            "scripts/search.py for a search's own folder, nases_env.ledger.repair(path, reward) for any journal): a "
+            "copy is kept and every child that can still be read; what is lost is trained again"
         )
 
 
@@ -86,12 +97,13 @@ def read(path: Path, reward: Reward | None = None) -> Records:
         reward: What every child's value has to be; None: values are not compared.
 
     Raises:
-        ValueError: If the file is not the journal of a search.
+        ValueError: If the file is not the journal of a search; LedgerMismatchError if it is one with another reward.
     """
     lines = io.BytesIO(path.read_bytes()).readlines()
     whole: list[Record] = []
     damages: list[Damage] = []
     foreign: list[str] = []
+    others: list[str] = []
     torn = 0
     for number, line in enumerate(lines, start=1):
         try:
@@ -106,8 +118,16 @@ def read(path: Path, reward: Reward | None = None) -> Records:
         except ValueError as error:
             if isinstance(error, NotASearch):
                 foreign.append(f"line {number}: {error}")
+            if isinstance(error, OtherReward):
+                others.append(str(error))
             damages.append(Damage(number, str(error), spare=False))
     _check_kind(path, lines, whole, foreign)
+    if others and all(record.trial is None for record in whole):
+        raise LedgerMismatchError(
+            f"{path} was recorded with another reward: of its {len(others)} children none has the value that its "
+            f"accuracies give here, in the first {others[0]}. Make the environment with the reward that the journal "
+            "was started with, or start another journal and reuse this one"
+        )
     return Records(path, tuple(whole), tuple(damages), sum(map(len, lines)) - torn)
 
 
@@ -127,15 +147,21 @@ def _read_line(line: bytes, number: int, before: Sequence[Record], reward: Rewar
 def _check_value(trial: Trial, reward: Reward) -> None:
     expected = float(reward(trial.evaluation))
     if not math.isclose(trial.value, expected, rel_tol=1e-9, abs_tol=1e-12):
-        raise ValueError(f"its value is {trial.value!r}; its accuracies give the reward {expected!r}")
+        raise OtherReward(f"its value is {trial.value!r}; its accuracies give the reward {expected!r}")
+
+
+def begins_as_one(path: Path) -> bool:
+    """Whether a file begins as a journal does, as far as it goes; nothing but its first bytes is read."""
+    with path.open("rb") as file:
+        first = file.read(len(START))
+    return START.startswith(first)
 
 
 def _check_kind(path: Path, lines: Sequence[bytes], whole: Sequence[Record], foreign: Sequence[str]) -> None:
     """Whether this is a journal at all: a mistyped path must not cost anybody a file."""
-    start = b'{"op_code":'
     if not lines or any(record.trial is not None for record in whole):
         return
-    begins = lines[0].startswith(start) or (len(lines) == 1 and start.startswith(lines[0]))
+    begins = lines[0].startswith(START) or (len(lines) == 1 and START.startswith(lines[0]))
     if foreign or not begins:
         raise not_a_journal(path, foreign[0] if foreign else f"it begins with {lines[0][:40]!r}")
 

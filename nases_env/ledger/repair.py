@@ -5,14 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
+from glob import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nases_env import files
 from nases_env.file_lock import lock
 from nases_env.ledger.records import Record, Records, read
 from nases_env.ledger.schema import CREATE_STUDY, MAXIMIZE, STUDY
-from nases_env.rewards import Reward
+
+if TYPE_CHECKING:
+    from nases_env.rewards import Reward
+
+
+DAMAGED, SALVAGED = WORDS = "damaged", "salvaged"
+"""Parts of the names of the files that a repair puts beside a journal."""
 
 
 class Repair(NamedTuple):
@@ -31,7 +38,8 @@ def repair(path: str | Path, reward: Reward | None = None) -> Repair | None:
     """Make a damaged journal usable; None, and nothing is done, where it is whole.
 
     A copy of the file is kept. The journal keeps every child up to the first that is lost; blank and repeated lines are
-    left out. Whole records behind it go to a file beside the journal (`salvaged_files`), which `JournalLedger` reads.
+    left out. The children behind it that can still be read go to a file beside the journal (`salvaged_files`), which
+    `JournalLedger` reads.
 
     Args:
         path: The journal.
@@ -55,19 +63,19 @@ def repair(path: str | Path, reward: Reward | None = None) -> Repair | None:
 
 def salvaged_files(path: Path) -> list[Path]:
     """What repairs of this journal have put beside it."""
-    return sorted(path.parent.glob(f"{path.stem}.salvaged-*{path.suffix}"))
+    return sorted(path.parent.glob(f"{escape(path.stem)}.{SALVAGED}-*{escape(path.suffix)}"))
 
 
 def _repair(found: Records) -> Repair:
     path = found.path
     lost = next((damage.number for damage in found.damages if not damage.spare), None)
     kept = [record for record in found.whole if lost is None or record.number < lost]
-    behind = [record for record in found.whole if record not in kept and record.trial is not None]
-    number = next(n for n in itertools.count(1) if not _beside(path, "damaged", n).exists())
-    copy = _beside(path, "damaged", number)
+    behind = [record for record in found.whole if lost and record.number > lost and record.trial is not None]
+    number = next(n for n in itertools.count(1) if not any(_beside(path, word, n).exists() for word in WORDS))
+    copy = _beside(path, DAMAGED, number)
     files.write(copy, path.read_bytes())
     if behind:
-        files.write(_beside(path, "salvaged", number), b"".join([_study_line(), *_lines(behind)]))
+        files.write(_beside(path, SALVAGED, number), b"".join([_study_line(), *_lines(behind)]))
     study = [] if kept and kept[0].number == 1 else [_study_line()]
     files.write(path, b"".join([*study, *_lines(kept)]))
     return Repair(copy, sum(record.trial is not None for record in kept), len(behind))

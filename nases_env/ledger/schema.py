@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -27,6 +28,7 @@ NOTES = tuple(_NOTES)
 COMPLETE, MAXIMIZE = 1, 2
 """Optuna's numbers of a finished trial and of a study whose value is to be maximised."""
 LARGEST = 2**63 - 1
+LARGEST_FLOAT = sys.float_info.max
 
 
 class Trial(NamedTuple):
@@ -111,7 +113,7 @@ def evaluation(found: Any) -> tuple[EvaluationId, Evaluation]:
     """
     if not isinstance(found, dict):
         raise ValueError(f"its evaluation is {found!r:.60}; expected a mapping")
-    checks = _IDENTITY | _EVALUATION
+    checks = _IDENTITY | _EVALUATION | _BESIDE
     for name, (holds, expected) in checks.items():
         if name in found and not holds(found[name]):
             raise ValueError(f"its {name} is {found[name]!r:.60}; expected {expected}")
@@ -188,7 +190,7 @@ def _is_int(value: Any, low: int, high: int) -> bool:
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+    return type(value) in (int, float) and max(low, -LARGEST_FLOAT) <= value <= min(high, LARGEST_FLOAT)
 
 
 def _is_share(value: Any) -> bool:
@@ -230,4 +232,6 @@ _EVALUATION = {
     "device": (_is_word, "a text"),
     "versions": (_are_versions, "a mapping of texts"),
 }
+_BESIDE = {"architecture_json": (lambda value: isinstance(value, dict), "an architecture's JSON")}
+"""What a record has beside the evaluation, for whoever takes the network away."""
 _REQUIRED = ("train_accuracy", "validation_accuracy", "parameters", "flops", "failure")

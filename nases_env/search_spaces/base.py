@@ -86,7 +86,7 @@ def read_fields(text: str) -> dict[str, Any]:
     """The fields of a JSON object that names a space.
 
     Raises:
-        ValueError: If the text is none.
+        ValueError: If the text is no such JSON.
     """
     if not isinstance(text, str):
         raise ValueError(f"it is of type {type(text).__name__}, not a text")

@@ -53,9 +53,9 @@ class Card:
     space: SearchSpace
     features: MacroFeatures
     coefficients: np.ndarray
-    """Of the linear model, (2, F), in the order of TARGETS."""
+    """The linear model's coefficients, (2, F), in the order of TARGETS."""
     intercepts: np.ndarray
-    """(2,)."""
+    """The linear model's intercepts, (2,)."""
     noise_covariance: np.ndarray
     """(2, 2), see `model.Noise`."""
 
@@ -87,7 +87,7 @@ def _card(fields: dict[str, Any]) -> Card:
             f"its kind is {fields['kind']!r} with features {fields['features']}; expected {KIND!r} with features "
             f"{features.VERSION}"
         )
-    fields["dataset"].encode()
+    fields["dataset"].encode()  # half a character, which JSON can hold, cannot be printed
     space, protocol = search_spaces.make(fields["space"], fields["rules"]), _protocol(fields["protocol"])
     check_types(fields["images"], dict.fromkeys(Images._fields, int))
     images = Images(**{name: check_size(value, name) for name, value in fields["images"].items()})

@@ -202,6 +202,9 @@ class Run:
         keywords = self.keywords | self.entry.environment
         if "noise" not in keywords:
             keywords["ledger"] = str(self.file.with_suffix(".log"))
+            former = self._file(self.entry.former_folder).with_suffix(".log")
+            if former.is_file() and self.entry.former_folder != self.entry.folder:
+                keywords["reuse"] = [str(former)]
         return gym.make(self.env_id, max_episode_steps=self.children, **keywords)
 
     def _fresh_accuracies(self, chosen: Architecture) -> list[float]:

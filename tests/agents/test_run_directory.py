@@ -1,5 +1,6 @@
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -137,6 +138,27 @@ def test_damaged_settings_say_what_to_do(tmp_path, settings):
             attempt()
 
 
+def test_an_architecture_that_is_missing_is_told(tmp_path):
+    run = _started(tmp_path, children=1)
+    _edit_journal(run, 2, '"architecture_json"', '"another"')
+    with pytest.raises(ValueError, match="child 0 was evaluated as"):
+        run.best()
+
+
+def test_a_reward_that_another_packages_environment_chooses_is_compared(tmp_path):
+    gym.register("Mine-v0", "nases_env.env:NASESEnv", kwargs={"reward": "validation"})
+    try:
+        run = RunDirectory(tmp_path / "run", trust=True)
+        run.start(OPTIONS, "Mine-v0", {}, PROTOCOL, resume=False)
+        ledger, found = JournalLedger(run.journal), Evaluation(0.5, 0.75)
+        identity = EvaluationId("", MacroArchitecture.published().key, 0)
+        ledger.record(np.zeros(2), identity, MacroArchitecture.published(), found, rewards.validation(found))
+        ledger.close()
+        assert run.best().reward == 0.75
+    finally:
+        del gym.registry["Mine-v0"]
+
+
 def _with_environment(run, env_id, **keywords):
     settings = {"options": OPTIONS, "environment": {"id": env_id, "keywords": keywords, "protocol": PROTOCOL}}
     (run.path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -155,6 +177,23 @@ def test_a_strangers_folder_cannot_make_another_packages_code_run(tmp_path, monk
     _with_environment(run, "stranger:NASES-Digits-v0")
     RunDirectory(run.path, trust=True).make_environment().close()
     assert (tmp_path / "ran").exists()
+
+
+def test_the_searchs_options_cannot_name_another_environment_than_the_settings(tmp_path):
+    run = _started(tmp_path)
+    settings = json.loads((run.path / "settings.json").read_bytes())
+    settings["options"]["env_id"] = "CartPole-v1"
+    (run.path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(ValueError, match="its options name the environment 'CartPole-v1'"):
+        run.options()
+
+
+@pytest.mark.parametrize("keywords", [{"foo": 1}, {"id": "NASES-v0"}, {"max_episode_steps": "x"}])
+def test_keywords_that_the_environment_does_not_have_are_told(tmp_path, keywords):
+    run = _started(tmp_path)
+    _with_environment(run, "NASES-Digits-v0", **keywords)
+    with pytest.raises(ValueError, match="this version cannot make"):
+        run.make_environment()
 
 
 def test_a_strangers_folder_cannot_write_elsewhere(tmp_path):

@@ -215,13 +215,23 @@ class TestJournal:
         twin.step(actions[0])
         assert len(read_trials(journal)) == 1
 
-    def test_copy_made_before_the_first_step_has_the_journal_itself(self, copied, make, actions, tmp_path):
+    def test_copy_made_before_the_first_reset_has_the_journal_itself(self, copied, make, actions, tmp_path):
         journal = tmp_path / "journal.log"
         twin = copied(make(ledger=str(journal)))
         twin.reset(seed=3)
         twin.step(actions[0])
         twin.close()
         assert len(read_trials(journal)) == 1
+
+
+def test_deep_copy_between_reset_and_the_first_step_leaves_the_journal_to_the_original(make, actions, tmp_path):
+    journal = tmp_path / "journal.log"
+    env = make(ledger=str(journal))
+    env.reset(seed=3)
+    copy.deepcopy(env).step(actions[1])
+    env.step(actions[0])
+    (trial,) = read_trials(journal)
+    assert list(trial.params.values()) == actions[0].tolist()
 
 
 @COPIES

@@ -3,7 +3,7 @@
 import pytest
 
 from nases_env import rewards
-from nases_env.ledger import JournalLedger, read_trials, repair
+from nases_env.ledger import JournalLedger, LedgerMismatchError, read_trials, repair
 from tests.ledger.conftest import action, edited, evaluation, identity, record
 
 
@@ -66,6 +66,36 @@ def test_repairing_twice_loses_nothing(path, lines):
     second = repair(path)
     assert first.copy != second.copy and first.copy.exists() and second.copy.exists()
     assert children(path) == ([evaluation(0)], [True, False, True, False, True])
+
+
+def test_what_a_repair_salvaged_outlives_the_copy_that_it_kept(path, lines):
+    path.write_bytes(b"".join([*lines[:4], b"x\n", lines[5]]))
+    repair(path).copy.unlink()
+    path.write_bytes(path.read_bytes().replace(lines[2], b"y\n"))
+    repair(path)
+    assert children(path) == ([evaluation(0)], [True, False, True, False, True])
+
+
+def test_salvaged_children_are_found_whatever_the_journals_name_is(path, lines):
+    odd = path.with_name("run[1]*.log")
+    odd.write_bytes(b"".join([*lines[:2], b"x\n", *lines[3:]]))
+    repair(odd)
+    assert children(odd)[1] == [True, False, True, True, True]
+
+
+def test_what_is_damaged_among_the_salvaged_is_passed_over(path, lines):
+    path.write_bytes(b"".join([*lines[:2], b"x\n", *lines[3:]]))
+    repair(path)
+    (salvaged,) = path.parent.glob("*.salvaged-*")
+    salvaged.write_bytes(salvaged.read_bytes().replace(lines[4], b"y\n"))
+    assert children(path)[1] == [True, False, True, False, True]
+
+
+def test_a_journal_of_another_reward_is_not_torn_apart(path, lines):
+    before = path.read_bytes()
+    with pytest.raises(LedgerMismatchError, match="another reward"):
+        repair(path, rewards.validation)
+    assert path.read_bytes() == before
 
 
 def test_a_whole_journal_is_left_alone(path, lines):

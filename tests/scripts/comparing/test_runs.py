@@ -1,8 +1,10 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from agents.evolution import EvolutionSettings
+from nases_env.evaluators.in_process import InProcessEvaluator
 from tests.scripts.conftest import ROOT
 
 SURROGATE = "NASES-Digits-Surrogate-v0"
@@ -57,6 +59,24 @@ def test_a_record_in_a_folder_that_an_earlier_version_named_is_found_again(runs,
     run.file.parent.rename(tmp_path / "runs" / "random_decoder=pca")
     assert _run(runs, tmp_path, "random:decoder=pca").recorded() == record
     assert _run(runs, tmp_path, "random:decoder=pca", ["noise=false"]).recorded() is None
+
+
+def test_children_of_a_search_that_an_earlier_version_began_are_not_trained_again(runs, tmp_path, monkeypatch):
+    tiny = 'protocol={"preset":"digits","train_images":64,"validation_images":32,"epochs":1,"width":0.03}'
+    (run,) = runs.Run.of(
+        runs.Entry.parse("random:decoder=pca"), "NASES-Digits-v0", [tiny, "device=cpu"], [3], 2, tmp_path
+    )
+    record = run.make()
+    run.file.unlink()
+    run.file.parent.rename(tmp_path / "runs" / "random_decoder=pca")
+    monkeypatch.setattr(InProcessEvaluator, "_evaluate", None)
+    env = run._environment()
+    env.reset(seed=3)
+    decoder = env.get_wrapper_attr("decoder")
+    rng = np.random.default_rng(np.random.SeedSequence(3, spawn_key=(1,)))
+    action = rng.uniform(size=(1, decoder.action_size)).astype(np.float32)[0]
+    assert env.step(action)[1] == record["children"][0]["reward"]
+    env.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
