@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 class Recorder(Trace):
     """Records a search into a folder: `children.csv`, `tensorboard/`, and at the end `best.png` and `best.json`.
 
-    Files are written anew: a resumed search replays its journal through this recorder.
+    Files are written anew: a resumed search replays its journal through this recorder. Until the replay is over, those
+    of an earlier start stay as they are.
 
     Args:
         env: The environment, an unwrapped or wrapped NASESEnv.
@@ -30,6 +34,7 @@ class Recorder(Trace):
         children: The budget; a step beyond it is refused.
         settings: What to show as TensorBoard's hyper-parameters.
         progress: Whether to show a progress bar.
+        replayed: How many children the journal holds already.
     """
 
     def __init__(
@@ -39,22 +44,25 @@ class Recorder(Trace):
         children: int,
         settings: dict[str, Any] | None = None,
         progress: bool = True,
+        replayed: int = 0,
     ):
         super().__init__(env, children)
         RecordConstructorArgs.__init__(
-            self, run_dir=str(run_dir), children=children, settings=settings, progress=progress
+            self, run_dir=str(run_dir), children=children, settings=settings, progress=progress, replayed=replayed
         )
         self.run_dir = Path(run_dir)
         self.tensorboard_dir = self.run_dir / "tensorboard"
         self._settings = settings or {}
+        self._replayed = replayed
         self._architectures: set[str] = set()
         self._files: _Files | None = None
+        self._waiting: list[Callable[[_Files], None]] = []
+        """What is to be written when the replay is over."""
         self._bar = tqdm(total=children, unit="child", disable=not progress, dynamic_ncols=True)
 
     def log(self, numbers: dict[str, float]) -> None:
         """Write an agent's numbers to TensorBoard, at the last child."""
-        for tag, number in numbers.items():
-            self._opened().tensorboard.add_scalar(tag, number, max(self.steps - 1, 0))
+        self._write(partial(_Files.write_scalars, numbers=numbers, step=max(self.steps - 1, 0)))
 
     def close(self) -> None:
         """Write the best child, close the files and the environment; may be called twice.
@@ -70,23 +78,28 @@ class Recorder(Trace):
                 stack.callback(opened.close)
                 self._write_best(opened.tensorboard)
 
-    def _opened(self) -> _Files:
-        """The files, written anew. Opened after the first step, when the journal is known to be this search's own."""
+    def _write(self, what: Callable[[_Files], None]) -> None:
+        """Write something once the replay is over, which tells whether the journal is this search's own."""
+        self._waiting.append(what)
+        if len(self.rows) < self._replayed:
+            return
         if self._files is None:
             self._files = _Files(self.run_dir, self.tensorboard_dir, self._settings)
-        return self._files
+        for each in self._waiting:
+            each(self._files)
+        self._waiting.clear()
 
     def _record(self, row: dict[str, Any]) -> None:
         super()._record(row)
         self._architectures.add(row["architecture_key"])
-        opened = self._opened()
-        opened.write_row(row | {"seconds": round(row["seconds"], 3)})
-        scalars = {
-            name: row[name] for name in ("reward", "best_reward", "validation_accuracy", "train_accuracy", "parameters")
+        names = ("reward", "best_reward", "validation_accuracy", "train_accuracy", "parameters")
+        scalars = {f"search/{name}": row[name] for name in names}
+        scalars |= {
+            "search/child_seconds": row["seconds"],
+            "search/unique_architectures": len(self._architectures),
         }
-        scalars |= {"child_seconds": row["seconds"], "unique_architectures": len(self._architectures)}
-        for name, number in scalars.items():
-            opened.tensorboard.add_scalar(f"search/{name}", number, self.steps)
+        self._write(partial(_Files.write_row, row=row | {"seconds": round(row["seconds"], 3)}))
+        self._write(partial(_Files.write_scalars, numbers=scalars, step=self.steps))
         self._bar.set_postfix(best=f"{row['best_reward']:.3f}", reward=f"{row['reward']:.3f}", refresh=False)
         self._bar.update()
 
@@ -96,8 +109,10 @@ class Recorder(Trace):
         from PIL import Image
 
         picture = rendering.picture(self.best.architecture)
-        Image.fromarray(picture).save(self.run_dir / "best.png")
+        png = io.BytesIO()
+        Image.fromarray(picture).save(png, "PNG")
         files.write(self.run_dir / "best.json", (self.best.architecture.to_json() + "\n").encode())
+        files.write(self.run_dir / "best.png", png.getvalue())
         tensorboard.add_image("search/best_network", picture, self.best.step, dataformats="HWC")
         tensorboard.add_text("search/best_network", rendering.table(self.best.architecture), self.best.step)
 
@@ -119,6 +134,10 @@ class _Files:
     def write_row(self, row: dict[str, Any]) -> None:
         self._table.writerow(row)
         self._file.flush()
+
+    def write_scalars(self, numbers: dict[str, float], step: int) -> None:
+        for tag, number in numbers.items():
+            self.tensorboard.add_scalar(tag, number, step)
 
     def close(self) -> None:
         with ExitStack() as stack:

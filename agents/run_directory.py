@@ -90,7 +90,7 @@ class RunDirectory:
         keywords: dict[str, Any],
         protocol: dict[str, Any],
         resume: bool,
-    ) -> None:
+    ) -> int:
         """Write settings, command and versions, or check that a search here can go on with these options.
 
         Args:
@@ -99,6 +99,9 @@ class RunDirectory:
             keywords: Its keywords.
             protocol: Every field of the protocol that they stand for, for the record.
             resume: Whether a search that was started here may go on.
+
+        Returns:
+            How many children the journal holds.
 
         Raises:
             FileExistsError: If there are children here and resume is False.
@@ -119,6 +122,7 @@ class RunDirectory:
                     f"{self.path} holds {ledger.recorded} children; ask for at least as many, not {budget}"
                 )
             self._write(settings)
+            return ledger.recorded
         finally:
             ledger.close()
 
@@ -179,6 +183,13 @@ class RunDirectory:
 
     def _check_trusted(self, environment: dict[str, Any]) -> None:
         """Whether a folder from anywhere can be opened: only this package's code runs, and it writes nowhere else."""
+        root = self.path.resolve()
+        for entry in self.path.rglob("*"):
+            if entry.is_symlink() and not entry.resolve().is_relative_to(root):
+                raise ValueError(
+                    f"{entry} is a link to {entry.resolve()}, outside of the folder, and would be written to. If you "
+                    "trust the folder, say so with --trust"
+                )
         registered = gym.registry.get(environment["id"])
         if registered is None or not str(registered.entry_point).startswith(f"{nases_env.__name__}."):
             raise ValueError(

@@ -31,7 +31,7 @@ from agents.run_directory import RunDirectory
 from nases_env.children.protocol import absolute, parse_overrides
 from nases_env.env import NASESEnv
 from nases_env.evaluators import WorkerStartError
-from nases_env.ledger import repair
+from nases_env.ledger import LedgerMismatchError, repair
 from nases_env.search_spaces import Architecture
 from nases_env.surrogates import SHIPPED
 
@@ -206,7 +206,7 @@ def main(options: Options) -> int:
         start = None if options.start_from is None else _known(options.start_from, environment)
         settings["start_from"] = start and start.to_json()  # resuming must not depend on the other folder
         environment.prepare()
-        run.start(settings, options.env_id, keywords, protocol, options.resume)
+        replayed = run.start(settings, options.env_id, keywords, protocol, options.resume)
         env = gym.make(
             options.env_id,
             max_episode_steps=options.children,
@@ -222,7 +222,7 @@ def main(options: Options) -> int:
     )
     if start:
         print(_describe_start(start, environment), flush=True)
-    recorder = Recorder(env, run.path, options.children, _flat(settings, environment))
+    recorder = Recorder(env, run.path, options.children, _flat(settings, environment), replayed=replayed)
     errors: list[Exception] = []
     interrupted = False
     try:
@@ -234,6 +234,9 @@ def main(options: Options) -> int:
             recorder.close()
         except OSError as error:
             errors.append(OSError(f"the best network or the curves could not be written ({error})"))
+    if options.repair and errors and isinstance(errors[0], LedgerMismatchError) and errors[0].child is not None:
+        _repair(run, errors[0].child)
+        return main(options)
     for found in errors:
         print(f"error: {found}", file=sys.stderr)
     if errors:
@@ -266,9 +269,9 @@ def _search(
     return interrupted
 
 
-def _repair(run: RunDirectory) -> None:
-    """Repair the journal of a search, and say what was kept."""
-    done = repair(run.journal, run.reward())
+def _repair(run: RunDirectory, children: int | None = None) -> None:
+    """Repair the journal of a search, of which at most so many children replay, and say what was kept."""
+    done = repair(run.journal, run.reward(), children)
     if done is None:
         print(f"{run.journal} is whole: nothing to repair")
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,6 +34,7 @@ def run(main: Callable[[], int]) -> int:
         terminated = True
         raise Terminated
 
+    threading.excepthook = _tell
     _handle(signal.SIGINT, signal.default_int_handler)
     _handle(signal.SIGTERM, terminate)
     try:
@@ -41,6 +43,14 @@ def run(main: Callable[[], int]) -> int:
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
     return TERMINATED if terminated and status == INTERRUPTED else status
+
+
+def _tell(error: threading.ExceptHookArgs) -> None:
+    """A library's thread that could not write, as TensorBoard's cannot on a full disk, says so in a line."""
+    if isinstance(error.exc_value, OSError):
+        print(f"error: {error.exc_value}", file=sys.stderr)
+    else:
+        threading.__excepthook__(error)
 
 
 def _handle(number: signal.Signals, handler: Any) -> None:

@@ -12,12 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
+from nases_env.children.ranges import RANGES
+
 MODES = {1: "L", 3: "RGB"}
 """Pillow's modes by their channels."""
 UNTRANSLATED = ("L;2", "L;4", "RGB;16B")
 """How PNG files store pixels that Pillow brings to 8 bits, but not the transparent colour beside them."""
 GREY_AS_COLOUR = "LA;16B"
 """How PNG files store grey of 16 bits with transparency, which Pillow reads as colour."""
+
+
+ROUNDING = 1e-6
+"""How far a share of white may lie outside of [0, 1]: arithmetic in float32 errs by less."""
 
 
 class Picture(NamedTuple):
@@ -55,6 +61,8 @@ def decode(path: str | Path, image_size: int | None = None, channels: int | None
     """
     if channels not in (None, *MODES):
         raise ValueError(f"channels is {channels!r}; expected 1 (grey), 3 (red, green, blue) or None (as the file is)")
+    if image_size is not None and not RANGES["image_size"].holds(image_size):
+        raise ValueError(f"image_size is {image_size!r}; expected {RANGES['image_size']}")
     return to_array(read(path).image, image_size, channels)
 
 
@@ -66,7 +74,8 @@ def read(path: str | Path) -> Picture:
     """
     regular_file(path)
     try:
-        with Image.open(path) as image:
+        # Opened here: of a path, Pillow maps a raw TIFF into memory with its sides exchanged where EXIF turns it.
+        with open(path, "rb") as file, Image.open(file) as image:
             return _picture(image)
     except Exception as error:  # Pillow's plugins raise many kinds
         raise _refusal(path, error) from error
@@ -152,16 +161,16 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits in 8 bits, rounded."""
     values = np.asarray(image).astype(np.float64)
     shares = values / _white(image)
-    if not ((shares >= 0) & (shares <= 1)).all():  # NaN is neither
+    if not ((shares >= -ROUNDING) & (shares <= 1 + ROUNDING)).all():  # NaN is neither
         raise ValueError(
-            f"its values reach from {values.min():g} to {values.max():g}; expected 0 (black) to 1 (white) in "
+            f"its values reach from {values.min():.9g} to {values.max():.9g}; expected 0 (black) to 1 (white) in "
             "floating-point images: scale them, or save it with 8 or 16 bits"
         )
     if image.format == "TIFF" and _tag(image, "PhotometricInterpretation") in (None, 0):
         shares = 1 - shares  # 0 is white, which Pillow minds in images of 8 bits only
     if (transparent := image.info.get("transparency")) is not None:
         shares[values == transparent] = 1
-    return Image.fromarray(np.rint(shares * 255).astype(np.uint8))
+    return Image.fromarray(np.rint(shares.clip(0, 1) * 255).astype(np.uint8))
 
 
 def _white(image: Image.Image) -> int:

@@ -21,7 +21,7 @@ from nases_env.children import image_files
 
 Part = Literal["train", "test"]
 
-RULES = 2
+RULES = 3
 """Version of the rules by which files become pixels; arrays that other rules made are not used."""
 
 
@@ -46,7 +46,7 @@ class Listing:
     """Names of the training part's folders in alphabetical order, so that a class has one number in both parts."""
     files: list[File]
     passed_over: list[Path]
-    """Entries of class folders that have no image's suffix, and folders in them."""
+    """Images beside class folders, and in them folders and what has no image's suffix."""
 
     @property
     def hint(self) -> str:
@@ -54,7 +54,7 @@ class Listing:
         if not self.passed_over:
             return ""
         count, example = len(self.passed_over), self.passed_over[0]
-        return f"entries passed over because they are no files with an image's suffix: {count}, for example {example}"
+        return f"entries passed over because they are no images in a class's folder: {count}, for example {example}"
 
 
 def read(
@@ -102,10 +102,10 @@ def list_part(root: Path, part: Part) -> Listing:
         raise ValueError(
             f"{folder} has classes {unknown} that {training} has not; remove them, or add images of them to train on"
         )
-    listing = Listing(folder, tuple(classes), [], [])
+    listing = Listing(folder, tuple(classes), [], list(filter(_is_image, _visible(folder))))
     for label, name in enumerate(classes):
         for path in _visible(folder / name):
-            if path.suffix.lower() not in image_files.suffixes() or os.path.isdir(path):
+            if not _is_image(path):
                 listing.passed_over.append(path)
             else:
                 status = image_files.regular_file(path)
@@ -134,12 +134,18 @@ def _check_classes(listing: Listing, hint: str) -> None:
 
 
 def _tell_missing_test_classes(root: Path, classes: tuple[str, ...]) -> None:
-    present = _class_names(root / "test")
+    folder = root / "test"
+    present = [name for name in _class_names(folder) if any(map(_is_image, _visible(folder / name)))]
     if present and (missing := sorted(set(classes) - set(present))):
         warnings.warn(
-            f"{root / 'test'} has no folders of the classes {missing}; a test accuracy will say nothing about them",
+            f"{folder} has no images of the classes {missing}; a test accuracy will say nothing about them",
             stacklevel=3,
         )
+
+
+def _is_image(path: Path) -> bool:
+    """Whether something is, by its name, no folder but an image."""
+    return path.suffix.lower() in image_files.suffixes() and not os.path.isdir(path)
 
 
 def _class_names(folder: Path) -> list[str]:
@@ -147,7 +153,13 @@ def _class_names(folder: Path) -> list[str]:
     for path in entries:
         if path.is_symlink() and not os.path.exists(path):
             raise ValueError(f"{path} is a link that leads nowhere, so it is no class; mend or remove it")
-    return [path.name for path in entries if os.path.isdir(path)]
+    names = [path.name for path in entries if os.path.isdir(path)]
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{folder} has a class whose name {name!r} is no text; rename the folder") from error
+    return names
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,7 @@ class JournalLedger(Ledger):
         self.path.touch()
         found = records.read(self.path, reward).check()
         if found.size < self.path.stat().st_size:
+            warnings.warn(f"{self.path}: the last line was torn and is cut; its child is evaluated again", stacklevel=4)
             os.truncate(self.path, found.size)
         self._study = _open_study(self.path, start=True)
         self._size = self.path.stat().st_size
@@ -90,7 +92,8 @@ class JournalLedger(Ledger):
             raise LedgerMismatchError(
                 f"{self.path} holds child {self.children} as {trial.identity} from action "
                 f"{list(trial.params.values())}; this run asks for {identity} from action {action.tolist()}. "
-                "Resume with the options and versions it was started with, or start another journal and reuse this one"
+                "Resume with the options and versions it was started with, or start another journal and reuse this one",
+                self.children,
             )
         self.children += 1
         return trial.evaluation
@@ -127,17 +130,18 @@ class JournalLedger(Ledger):
 
     def _append(self, trial: FrozenTrial) -> None:
         lost = f"child {self.children} could not be written"
-        if not self.path.is_file() or self.path.stat().st_size < self._size:
-            raise FileNotFoundError(
-                f"{lost}: {self.path} was removed or cut while the search ran, and with it the children before it; "
-                "start the search again"
-            )
-        size = self.path.stat().st_size
+        gone = FileNotFoundError(
+            f"{lost}: {self.path} was removed or cut while the search ran, and with it the children before it; start "
+            "the search again"
+        )
+        if not self.path.is_file() or (size := self.path.stat().st_size) < self._size:
+            raise gone
         try:
             self._study.add_trial(trial)
         except OSError as error:
-            if self.path.is_file():
-                os.truncate(self.path, size)  # part of a line may have been written
+            if not self.path.is_file():
+                raise gone from error
+            os.truncate(self.path, size)  # part of a line may have been written
             raise OSError(
                 error.errno,
                 f"{lost} ({error.strerror}); the journal keeps everything before it: make room and go on with --resume",

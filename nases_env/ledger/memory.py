@@ -12,7 +12,16 @@ from nases_env.search_spaces import Architecture
 
 
 class LedgerMismatchError(ValueError):
-    """A run asks for another child than its own journal holds at this place."""
+    """A run asks for another child than its own journal holds at this place.
+
+    Args:
+        message: What differs, and what to do.
+        child: The child's index; None where it is about all of them.
+    """
+
+    def __init__(self, message: str, child: int | None = None):
+        super().__init__(message)
+        self.child = child
 
 
 class EvaluationId(NamedTuple):

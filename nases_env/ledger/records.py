@@ -46,7 +46,7 @@ class OtherReward(ValueError):
 
 
 class Repeated(ValueError):
-    """A line says once more what the line before it says."""
+    """A line says once more what a line before it says."""
 
 
 class DamagedJournalError(ValueError):
@@ -104,10 +104,11 @@ def read(path: Path, reward: Reward | None = None) -> Records:
     damages: list[Damage] = []
     foreign: list[str] = []
     others: list[str] = []
+    first: dict[bytes, int] = {}
     torn = 0
     for number, line in enumerate(lines, start=1):
         try:
-            whole.append(Record(number, line, _read_line(line, number, whole, reward)))
+            whole.append(Record(number, line, _read_line(line, number, first.setdefault(line, number), reward)))
         except NotWhole as error:
             if number == len(lines):
                 torn = len(line)
@@ -131,10 +132,11 @@ def read(path: Path, reward: Reward | None = None) -> Records:
     return Records(path, tuple(whole), tuple(damages), sum(map(len, lines)) - torn)
 
 
-def _read_line(line: bytes, number: int, before: Sequence[Record], reward: Reward | None) -> Trial | None:
+def _read_line(line: bytes, number: int, first: int, reward: Reward | None) -> Trial | None:
+    """What a line tells; the same stood first in another one, or in this."""
     operation = schema.parse(line)
-    if before and line == before[-1].line and operation["op_code"] not in schema.NOTES:
-        raise Repeated("it repeats the line before it")
+    if first < number and operation["op_code"] not in schema.NOTES:
+        raise Repeated(f"it repeats line {first}")
     if number == 1:
         schema.check_study(operation)
         return None

@@ -34,7 +34,7 @@ class Repair(NamedTuple):
     them."""
 
 
-def repair(path: str | Path, reward: Reward | None = None) -> Repair | None:
+def repair(path: str | Path, reward: Reward | None = None, children: int | None = None) -> Repair | None:
     """Make a damaged journal usable; None, and nothing is done, where it is whole.
 
     A copy of the file is kept. The journal keeps every child up to the first that is lost; blank and repeated lines are
@@ -44,6 +44,7 @@ def repair(path: str | Path, reward: Reward | None = None) -> Repair | None:
     Args:
         path: The journal.
         reward: What every child's value has to be, see `nases_env.rewards.make`; None: values are not compared.
+        children: How many children at most the journal keeps: the next one does not replay; None: all.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -56,7 +57,12 @@ def repair(path: str | Path, reward: Reward | None = None) -> Repair | None:
     held = lock(path, f"another process writes to {path}; wait for it before you repair it")
     try:
         found = read(path, reward)
-        return _repair(found) if found.damages else None
+        cut = (
+            [record.number for record in found.whole if record.trial is not None][children:]
+            if children is not None
+            else []
+        )
+        return _repair(found, cut[:1]) if found.damages or cut else None
     finally:
         held.release()
 
@@ -66,11 +72,12 @@ def salvaged_files(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{escape(path.stem)}.{SALVAGED}-*{escape(path.suffix)}"))
 
 
-def _repair(found: Records) -> Repair:
+def _repair(found: Records, cut: list[int]) -> Repair:
+    """Keep the lines before the first that is lost or cut."""
     path = found.path
-    lost = next((damage.number for damage in found.damages if not damage.spare), None)
+    lost = min([*cut, *(damage.number for damage in found.damages if not damage.spare)], default=None)
     kept = [record for record in found.whole if lost is None or record.number < lost]
-    behind = [record for record in found.whole if lost and record.number > lost and record.trial is not None]
+    behind = [record for record in found.whole if lost and record.number >= lost and record.trial is not None]
     number = next(n for n in itertools.count(1) if not any(_beside(path, word, n).exists() for word in WORDS))
     copy = _beside(path, DAMAGED, number)
     files.write(copy, path.read_bytes())

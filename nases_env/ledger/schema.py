@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 
 from nases_env.evaluators.base import Evaluation
 from nases_env.ledger.memory import EvaluationId
+from nases_env.search_spaces import ARCHITECTURES, from_json
+from nases_env.search_spaces.base import key
 
 STUDY = "search"
 """Name of the study in every journal."""
@@ -61,7 +64,7 @@ def parse(line: bytes) -> dict[str, Any]:
     if not line.endswith(b"\n"):
         raise NotWhole("it does not end")
     try:
-        operation = json.loads(line)
+        operation = json.loads(line.decode())
     except RecursionError as error:
         raise NotASearch("it is nested too deeply") from error
     except ValueError as error:
@@ -119,8 +122,20 @@ def evaluation(found: Any) -> tuple[EvaluationId, Evaluation]:
             raise ValueError(f"its {name} is {found[name]!r:.60}; expected {expected}")
     if missing := [name for name in (*_IDENTITY, *_REQUIRED) if name not in found]:
         raise ValueError(f"its evaluation lacks {', '.join(missing)}")
+    _check_architecture(found)
     identity = EvaluationId(*(found[name] for name in EvaluationId._fields))
     return identity, Evaluation(**{name: found[name] for name in _EVALUATION if name in found})
+
+
+def _check_architecture(found: Mapping[str, Any]) -> None:
+    """Whether the architecture beside an evaluation, where there is one of a known space, is what was evaluated."""
+    recorded = found.get("architecture_json", {})
+    text = json.dumps(recorded, separators=(",", ":"))
+    space = recorded.get("space")
+    if not isinstance(space, str) or space not in ARCHITECTURES or key(text) == found["architecture"]:
+        return
+    if (other := from_json(text).key) != found["architecture"]:
+        raise ValueError(f"its architecture is {found['architecture']!r}; the architecture_json beside it is {other}")
 
 
 def _check_note(operation: Mapping[str, Any]) -> None:
@@ -205,6 +220,10 @@ def _is_word(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= 200
 
 
+def _is_failure(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[a-z0-9_]{0,40}", value) is not None
+
+
 def _are_epochs(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(epoch, dict) and all(_is_number(number, -math.inf, math.inf) for number in epoch.values())
@@ -226,7 +245,7 @@ _EVALUATION = {
     "validation_accuracy": (_is_share, "a number in [0, 1]"),
     "parameters": (_is_size, "a number of parameters, at least 0"),
     "flops": (_is_size, "a number of operations, at least 0"),
-    "failure": (_is_word, "a word, empty for none"),
+    "failure": (_is_failure, "a reason such as out_of_memory, or nothing"),
     "epochs": (_are_epochs, "a list with a mapping of numbers for each epoch"),
     "seconds": (lambda value: _is_number(value, 0.0, math.inf), "a number of seconds, at least 0"),
     "device": (_is_word, "a text"),

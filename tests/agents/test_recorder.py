@@ -106,3 +106,21 @@ def test_a_failed_child_is_never_the_best(closed_form, tmp_path):
     recorder.close()
     assert recorder.best is None
     assert [float(row["best_reward"]) for row in _rows(tmp_path)] == [-1.0, -1.0]
+
+
+def test_files_of_an_earlier_start_stay_until_the_replay_is_over(recorded, closed_form, tmp_path):
+    recorded.close()
+    before = (tmp_path / "children.csv").read_bytes()
+    again = Recorder(closed_form(), tmp_path, 5, progress=False, replayed=4)
+    again.reset(seed=0)
+    for step in range(5):
+        assert ((tmp_path / "children.csv").read_bytes() == before) == (step < 4)
+        again.step(np.full(20, 0.1 * step, dtype=np.float32))
+    assert [row["step"] for row in _rows(tmp_path)] == list("01234")
+    again.close()
+    interrupted = Recorder(closed_form(), tmp_path, 5, progress=False, replayed=4)
+    interrupted.reset(seed=0)
+    interrupted.step(np.full(20, 0.5, dtype=np.float32))
+    best = (tmp_path / "best.json").read_bytes()
+    interrupted.close()
+    assert len(_rows(tmp_path)) == 5 and (tmp_path / "best.json").read_bytes() == best

@@ -117,7 +117,7 @@ def test_a_reward_that_was_edited_is_not_believed(tmp_path):
 def test_an_architecture_that_was_edited_is_not_the_best_one(tmp_path):
     run = _started(tmp_path, children=3)
     _edit_journal(run, 4, '["max_pool",0,0]', '["average_pool",0,0]')
-    with pytest.raises(ValueError, match="child 2 was evaluated as"):
+    with pytest.raises(DamagedJournalError, match="line 4 .* architecture_json"):
         run.best()
 
 
@@ -194,6 +194,17 @@ def test_keywords_that_the_environment_does_not_have_are_told(tmp_path, keywords
     _with_environment(run, "NASES-Digits-v0", **keywords)
     with pytest.raises(ValueError, match="this version cannot make"):
         run.make_environment()
+
+
+@pytest.mark.parametrize("name", ["children.csv", "tensorboard", "final/model.safetensors"])
+def test_a_strangers_folder_has_no_links_that_lead_out_of_it(tmp_path, name):
+    run = _started(tmp_path)
+    (run.path / name).parent.mkdir(exist_ok=True)
+    (run.path / name).symlink_to(tmp_path / "elsewhere")
+    (run.path / "inside").symlink_to(run.path / "command.txt")
+    with pytest.raises(ValueError, match=f"{name} is a link to .*elsewhere.*--trust"):
+        run.options()
+    assert RunDirectory(run.path, trust=True).options() == OPTIONS
 
 
 def test_a_strangers_folder_cannot_write_elsewhere(tmp_path):

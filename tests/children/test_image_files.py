@@ -274,7 +274,14 @@ def test_a_transparent_colour_of_another_depth_is_refused(tmp_path, depth, colou
 
 
 @pytest.mark.parametrize(
-    ("suffix", "keywords"), [("png", {}), ("tif", {}), ("webp", {"lossless": True}), ("jpg", {"quality": 100})]
+    ("suffix", "keywords"),
+    [
+        ("png", {}),
+        ("tif", {}),
+        ("tif", {"compression": "tiff_lzw"}),
+        ("webp", {"lossless": True}),
+        ("jpg", {"quality": 100}),
+    ],
 )
 @pytest.mark.parametrize(("orientation", "quarters"), [(1, 0), (3, 2), (6, -1), (8, 1)])
 def test_images_are_turned_upright(tmp_path, suffix, keywords, orientation, quarters):
@@ -283,6 +290,20 @@ def test_images_are_turned_upright(tmp_path, suffix, keywords, orientation, quar
     image = np.repeat(np.repeat(np.uint8([[0, 80], [160, 240], [40, 120]]), 8, axis=0), 8, axis=1)
     path = saved(tmp_path / f"a.{suffix}", np.stack([image] * 3, axis=2), exif=exif, **keywords)
     assert np.abs(decode(path)[:, :, 0].astype(int) - np.rot90(image, quarters)).max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("orientation", "quarters"), [(1, 0), (3, 2), (6, -1), (8, 1)])
+def test_raw_grey_files_are_turned_upright(tmp_path, dtype, orientation, quarters):
+    image = np.random.default_rng(0).integers(0, 256, (20, 40)).astype(dtype) * (np.iinfo(dtype).max // 255)
+    path = saved(tmp_path / "a.tif", image, tiffinfo={0x0112: orientation})
+    np.testing.assert_array_equal(decode(path)[:, :, 0], np.rot90(image // (np.iinfo(dtype).max // 255), quarters))
+
+
+@pytest.mark.parametrize("size", [0, -1, "8", 1.5, 10**9])
+def test_a_size_that_no_image_can_have_is_refused(tmp_path, size):
+    with pytest.raises(ValueError, match="image_size is .*; expected a whole number from 1"):
+        decode(saved(tmp_path / "a.png", COLOURS), image_size=size)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

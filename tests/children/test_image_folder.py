@@ -252,6 +252,13 @@ def test_what_has_no_images_suffix_is_passed_over_and_told_once_with_a_count(roo
     assert len(told) == 1
 
 
+def test_an_image_beside_the_class_folders_is_passed_over_and_told(root):
+    fill(root)
+    put(root / "train" / "lost.png", pixels(9))
+    with pytest.warns(UserWarning, match=r"no images in a class's folder: 1, for example .*train/lost\.png"):
+        assert len(read(root).labels) == 6
+
+
 def test_suffixes_may_be_in_capitals(root):
     fill(root)
     (root / "train" / "cat" / "0.png").rename(root / "train" / "cat" / "0.PNG")
@@ -284,7 +291,8 @@ def test_a_class_that_the_test_part_lacks_is_told_when_the_training_part_is_load
     fill(root, classes=("ant", "cat", "dog"))
     fill(root, "test", classes=("cat",), count=1)
     (root / "test" / "cat" / "0.png").write_bytes(b"never opened")
-    with pytest.warns(UserWarning, match=r"test has no folders of the classes \['ant', 'dog'\]"):
+    (root / "test" / "dog").mkdir()
+    with pytest.warns(UserWarning, match=r"test has no images of the classes \['ant', 'dog'\]"):
         read(root)
 
 
@@ -338,6 +346,13 @@ def test_names_in_no_known_encoding_are_read(root):
     fill(root)
     os.rename(root / "train" / "cat" / "0.png", os.fsencode(root / "train" / "cat") + b"/\xff.png")
     assert len(read(root).labels) == 6
+
+
+def test_a_class_whose_name_is_no_text_is_refused(root):
+    fill(root)
+    os.rename(root / "train" / "cat", os.fsencode(root / "train") + b"/c\xff")
+    with pytest.raises(ValueError, match="name 'c.udcff' is no text; rename the folder"):
+        read(root)
 
 
 def test_the_home_folder_is_expanded(root, monkeypatch):

@@ -26,6 +26,7 @@ def _damaged(lines):
         "binary": ([*lines[:1], b"\0\xff\0\n", *lines[2:]], 2, 0, 4),
         "accuracy": ([*lines[:4], edited(lines[4], validation_accuracy=5), *lines[5:]], 5, 3, 1),
         "repeated": ([*lines[:3], lines[2], *lines[3:]], 4, 2, 3),
+        "repeated later": ([*lines[:4], lines[1], *lines[4:]], 5, 3, 2),
         "no study": ([b"{}\n", *lines[1:]], 1, 0, 5),
         "accuracy at the end": ([*lines[:5], edited(lines[5], train_accuracy="abc")], 6, 4, 0),
         "repeated at the end": ([*lines, lines[-1]], 7, 5, 0),
@@ -33,8 +34,8 @@ def _damaged(lines):
     }
 
 
-DAMAGES = ("blank", "broken", "joined", "binary", "accuracy", "repeated", "no study", "accuracy at the end",
-           "repeated at the end", "another operation")  # fmt: skip
+DAMAGES = ("blank", "broken", "joined", "binary", "accuracy", "repeated", "repeated later", "no study",
+           "accuracy at the end", "repeated at the end", "another operation")  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -90,6 +91,20 @@ def test_notes_of_a_dashboard_may_stand_twice(path, lines):
     note = b'{"op_code":3,"worker_id":"w","study_id":0,"system_attr":{"dashboard:note":"nice"}}\n'
     path.write_bytes(b"".join([*lines[:2], note, note, *lines[2:]]))
     assert opened(path) == 5 == len(read_trials(path))
+
+
+def test_an_architecture_that_is_not_the_evaluated_one_is_told(path, lines):
+    other = lines[2].replace(b'["max_pool",0,0]', b'["average_pool",0,0]', 1)
+    assert other != lines[2]
+    path.write_bytes(b"".join([*lines[:2], other, *lines[3:]]))
+    with pytest.raises(DamagedJournalError, match=r"line 3 .* the architecture_json beside it is"):
+        JournalLedger(path)
+
+
+def test_a_cut_is_told(path, lines):
+    path.write_bytes(b"".join(lines)[:-9])
+    with pytest.warns(UserWarning, match="the last line was torn and is cut"):
+        assert opened(path) == 4
 
 
 def test_lines_may_end_as_on_windows(path, lines):

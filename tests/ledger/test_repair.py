@@ -98,6 +98,13 @@ def test_a_journal_of_another_reward_is_not_torn_apart(path, lines):
     assert path.read_bytes() == before
 
 
+def test_children_that_do_not_replay_are_found_again(path, lines):
+    done = repair(path, children=3)
+    assert (done.replayed, done.salvaged) == (3, 2)
+    assert children(path) == ([evaluation(index) for index in range(3)], [True] * 5)
+    assert repair(path, children=3) is None
+
+
 def test_a_whole_journal_is_left_alone(path, lines):
     assert repair(path) is None
     assert sorted(file.name for file in path.parent.iterdir()) == ["journal.log", "journal.log.filelock"]

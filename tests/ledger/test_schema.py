@@ -28,7 +28,7 @@ def test_a_line_is_the_child_that_was_recorded(lines):
         *(("train_accuracy", value) for value in (1.0000001, "0.5", {})),
         *(("parameters", value) for value in (-1, 0.5, "7", 2**63, True)),
         *(("flops", value) for value in (-1, math.nan)),
-        *(("failure", value) for value in (None, 3, "x" * 1000)),
+        *(("failure", value) for value in (None, 3, "x" * 1000, "red \x1b[31m")),
         *(("epochs", value) for value in ("none", [1], [{"loss": math.nan}], [{"loss": "low"}], {})),
         *(("seconds", value) for value in (-1, math.inf, 10**400, "long")),
         *(("device", value) for value in (None, 3)),

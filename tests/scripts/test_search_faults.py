@@ -53,6 +53,20 @@ def test_a_damaged_line_is_named_and_repaired_and_the_search_is_what_it_was(run,
     assert len(read_trials(journal)) == 6
 
 
+def test_children_that_do_not_replay_are_told_and_repaired_and_older_files_stay_until_then(run, searched, folder):
+    journal = folder / "journal.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:3], lines[4], lines[3], *lines[5:]]))
+    done = run("search.py", "--run-dir", folder, "--resume")
+    assert done.returncode == 2 and "holds child 2 as" in done.stderr and "Traceback" not in done.stderr
+    assert _rewards(folder) == _rewards(searched)
+    assert (folder / "best.json").read_bytes() == (searched / "best.json").read_bytes()
+    done = run("search.py", "--run-dir", folder, "--resume", "--repair")
+    assert done.returncode == 0, done.stderr
+    assert "2 children are replayed, 4 behind lost ones" in done.stdout
+    assert _rewards(folder) == _rewards(searched) and len(read_trials(journal)) == 6
+
+
 def test_repair_alone_is_no_search(run, tmp_path):
     done = run("search.py", *SURROGATE, "--run-dir", tmp_path / "run", "--repair")
     assert done.returncode == 2 and "--resume" in done.stderr and not (tmp_path / "run").exists()

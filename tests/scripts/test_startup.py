@@ -50,6 +50,23 @@ def test_a_signal_ends_a_command_without_a_traceback(tmp_path, code, number, sta
     assert (process.returncode, errors) == (status, words)
 
 
+def test_a_thread_that_cannot_write_says_so_in_a_line(tmp_path):
+    code = """
+import startup, threading
+def fail():
+    raise OSError(28, "No space left on device")
+def main():
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    return 0
+sys.exit(startup.run(main))
+"""
+    with _started_command(tmp_path, code) as process:
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "error: [Errno 28] No space left on device\n")
+
+
 def test_a_background_job_goes_on_ignoring_ctrl_c(tmp_path):
     code = MAIN.replace("time.sleep(60)", "time.sleep(0.5); return 0")
     ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + code
