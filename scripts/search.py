@@ -78,7 +78,8 @@ class Options:
     repair: bool = False
     """With --resume: make a damaged journal usable first. A copy and every whole record are kept."""
     trust: bool = False
-    """With --resume: whether the folder's settings may name an environment of another package, whose code is run."""
+    """Whether the settings of a folder, that of --resume or --start-from, may name an environment of another package,
+    whose code is run, and links in it may lead elsewhere."""
     reuse: tuple[str, ...] = ()
     """Folders or journals of other searches whose evaluations need not be trained again."""
     start_from: str | None = None
@@ -203,7 +204,7 @@ def main(options: Options) -> int:
         if not isinstance(environment, NASESEnv):
             raise ValueError(f"{options.env_id} is no NASES environment: {type(environment).__name__}")
         protocol = dataclasses.asdict(environment.protocol)
-        start = None if options.start_from is None else _known(options.start_from, environment)
+        start = None if options.start_from is None else _known(options.start_from, environment, options.trust)
         settings["start_from"] = start and start.to_json()  # resuming must not depend on the other folder
         environment.prepare()
         replayed = run.start(settings, options.env_id, keywords, protocol, options.resume)
@@ -300,12 +301,12 @@ def _check_keywords(env_id: str, keywords: dict[str, Any]) -> None:
         raise ValueError(f"{env_id} has no {', '.join(unknown)}; its options are {', '.join(known)}")
 
 
-def _known(start_from: str, environment: NASESEnv) -> Architecture:
+def _known(start_from: str, environment: NASESEnv, trust: bool) -> Architecture:
     """The network of `--start-from`."""
     if start_from.lstrip().startswith("{"):
         return environment.space.from_json(start_from)
     if Path(start_from).is_dir():
-        best = RunDirectory(start_from).best()
+        best = RunDirectory(start_from, trust).best()
         return environment.space.from_json(json.dumps(best.evaluation["architecture_json"]))
     return environment.space.from_json(Path(start_from).read_text(encoding="utf-8"))
 

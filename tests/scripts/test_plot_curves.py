@@ -6,7 +6,7 @@ from PIL import Image
 
 def _search(folder, agent, seed, rewards):
     folder.mkdir()
-    settings = {"options": {"agent": agent, "seed": seed}, "environment": {}}
+    settings = {"options": {"agent": agent, "seed": seed}, "environment": {"id": "NASES-Digits-v0", "keywords": {}}}
     (folder / "settings.json").write_text(json.dumps(settings))
     lines = ["step,reward", *(f"{step},{reward}" for step, reward in enumerate(rewards))]
     (folder / "children.csv").write_text("\n".join(lines) + "\n")
