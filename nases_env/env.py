@@ -178,7 +178,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             raise ValueError(f"dataset is {shown(dataset)}; expected the name of a data set")
         if not isinstance(device, str) or not device:
             raise ValueError(f"device is {shown(device)}; expected the name of a torch device, or 'auto'")
-        from nases_env.children.protocol import check_dataset, resolve
+        from nases_env.children.dataset_names import check_dataset
+        from nases_env.children.presets import resolve
 
         self.render_mode = render_mode
         self.space = search_spaces.make(space, rules)

@@ -25,9 +25,11 @@ import torch
 import tyro
 from benchmarking.children import Job, in_workers, training
 from benchmarking.timing import Row, table, timed
+from command_line import parse_overrides
 
 from nases_env import embeddings, files, search_spaces
-from nases_env.children.protocol import Protocol, parse_overrides, resolve
+from nases_env.children.presets import resolve
+from nases_env.children.protocol import Protocol
 from nases_env.children.training import resolve_device
 from nases_env.evaluators import Evaluation, WorkerStartError
 from nases_env.evaluators.in_process import InProcessEvaluator

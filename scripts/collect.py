@@ -27,12 +27,13 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 import tyro
+from command_line import parse_overrides
 from tqdm import tqdm
 
 from agents.run_directory import RunDirectory
 from nases_env import embeddings, files
 from nases_env.children import datasets
-from nases_env.children.protocol import absolute, parse_overrides
+from nases_env.children.dataset_names import absolute
 from nases_env.env import NASESEnv
 from nases_env.evaluators import WorkerStartError
 from nases_env.ledger import read_trials

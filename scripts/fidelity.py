@@ -15,9 +15,10 @@ import noise_floor
 import numpy as np
 import tables
 import tyro
+from command_line import parse_overrides
 from scipy.stats import kendalltau, spearmanr
 
-from nases_env.children.protocol import parse_overrides, resolve
+from nases_env.children.presets import resolve
 
 RESAMPLES = 2000
 

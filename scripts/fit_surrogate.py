@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 from nases_env import files
-from nases_env.children.protocol import absolute, check_dataset
+from nases_env.children.dataset_names import absolute, check_dataset
 from nases_env.surrogates import fitting, model, table
 from nases_env.surrogates import report as reports
 

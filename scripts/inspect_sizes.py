@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import tables
 import tyro
+from command_line import parse_overrides
 
 from nases_env import search_spaces
 from nases_env.children import build
 from nases_env.children.padding import count_parameters
-from nases_env.children.protocol import parse_overrides, resolve
+from nases_env.children.presets import resolve
 
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 

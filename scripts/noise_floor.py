@@ -18,10 +18,11 @@ from typing import Self
 import numpy as np
 import tables
 import tyro
+from command_line import parse_overrides
 from tqdm import tqdm
 
 from nases_env import rewards, search_spaces
-from nases_env.children.protocol import parse_overrides, resolve
+from nases_env.children.presets import resolve
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.processes import end_with_parent
 

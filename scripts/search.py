@@ -22,13 +22,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import gymnasium as gym
 import torch
 import tyro
+from command_line import parse_overrides
 from gymnasium.envs.registration import load_env_creator
 
 import agents
 from agents.recorder import Recorder
 from agents.reinforce import ReinforceSettings
 from agents.run_directory import RunDirectory
-from nases_env.children.protocol import absolute, parse_overrides
+from nases_env.children.dataset_names import absolute
 from nases_env.env import NASESEnv
 from nases_env.evaluators import WorkerStartError
 from nases_env.ledger import LedgerMismatchError, repair

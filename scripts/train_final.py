@@ -22,6 +22,7 @@ from typing import Any
 import tables
 import torch
 import tyro
+from command_line import parse_overrides
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -29,7 +30,8 @@ from agents.run_directory import FoundChild, RunDirectory
 from nases_env import files
 from nases_env.children import build, checkpoint, datasets, network_file, padding
 from nases_env.children.cpu import cpu_threads
-from nases_env.children.protocol import Protocol, final_protocol, parse_overrides
+from nases_env.children.presets import final_protocol
+from nases_env.children.protocol import Protocol
 from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer, is_out_of_memory, resolve_device
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture

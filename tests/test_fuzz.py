@@ -17,7 +17,8 @@ from PIL import Image
 from agents.run_directory import RunDirectory
 from nases_env import embeddings, rewards, search_spaces, surrogates
 from nases_env.children import datasets
-from nases_env.children.protocol import PRESETS, Protocol, resolve
+from nases_env.children.presets import PRESETS, resolve
+from nases_env.children.protocol import Protocol
 from nases_env.children.ranges import RANGES
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.ledger import DamagedJournalError, EvaluationId, JournalLedger, read_trials, repair

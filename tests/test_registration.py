@@ -9,7 +9,7 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 
 import nases_env  # noqa: F401
-from nases_env.children.protocol import PRESETS
+from nases_env.children.presets import PRESETS
 from nases_env.env import NASESEnv
 
 IDS = {

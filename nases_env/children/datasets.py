@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 
 from nases_env.children import image_files, image_folder
+from nases_env.children.dataset_names import FOLDER, absolute, check_dataset
 from nases_env.children.image_folder import Part
-from nases_env.children.protocol import FOLDER, Protocol, absolute, check_dataset
+from nases_env.children.protocol import Protocol, Split
 from nases_env.children.torch_state import own_torch_state
 
 
@@ -90,21 +91,21 @@ def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildD
         FileNotFoundError: If the data are missing: what, where, how to get them.
         ValueError: If there is no such data set, or it has too few images.
     """
-    key = (dataset, data_dir, protocol.data_only(), device)
+    key = (dataset, data_dir, protocol.split(), device)
     return _adopted[key] if key in _adopted else _load(*key)
 
 
-_adopted: dict[tuple[str, str, Protocol, str], ChildData] = {}
+_adopted: dict[tuple[str, str, Split, str], ChildData] = {}
 
 
 def adopt(dataset: str, data_dir: str, protocol: Protocol, device: str, data: ChildData) -> None:
     """Let `load` answer with data that another process loaded."""
-    _adopted[dataset, data_dir, protocol.data_only(), device] = data.to(device)
+    _adopted[dataset, data_dir, protocol.split(), device] = data.to(device)
 
 
 @lru_cache(maxsize=4)
 @own_torch_state()
-def _load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
+def _load(dataset: str, data_dir: str, protocol: Split, device: str) -> ChildData:
     images = read(dataset, data_dir, "train", protocol.image_size)
     train, validation = split(images, protocol)
     scaled = train.pixels.reshape(-1, train.pixels.shape[-1]) / np.float32(255)
@@ -160,7 +161,7 @@ def read(dataset: str, data_dir: str, part: Part, image_size: int | None = None,
     return dataclasses.replace(images, pixels=pixels)
 
 
-def split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
+def split(images: Images, protocol: Split) -> tuple[Images, Images]:
     """Training and validation images; the validation images do not depend on how many are trained on.
 
     Raises:
@@ -194,7 +195,7 @@ def split(images: Images, protocol: Protocol) -> tuple[Images, Images]:
     return images.subset(chosen), images.subset(held_out)
 
 
-def _remedy(labels: np.ndarray, protocol: Protocol) -> str:
+def _remedy(labels: np.ndarray, protocol: Split) -> str:
     """Which fields of the protocol would split these images: a quarter is held out, if anything is."""
     count, sizes = len(labels), np.unique(labels, return_counts=True)[1]
     stratified = protocol.stratified and sizes.min() >= 2

@@ -14,7 +14,8 @@ import torch
 from safetensors import SafetensorError
 
 from nases_env import files, search_spaces
-from nases_env.children.protocol import Protocol, resolve
+from nases_env.children.presets import resolve
+from nases_env.children.protocol import Protocol
 from nases_env.children.trained import ImageFormat
 from nases_env.search_spaces import Architecture
 from nases_env.untrusted import check_size, check_types, numbers, parse_json

@@ -17,11 +17,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from command_line import parse_overrides
 
 import agents
 from agents.trace import Trace
 from nases_env import files
-from nases_env.children.protocol import parse_overrides
 from nases_env.processes import end_with_parent
 from nases_env.search_spaces import Architecture
 

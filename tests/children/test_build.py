@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nases_env.children import build
 from nases_env.children.padding import count_parameters
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.search_spaces import Architecture, MacroArchitecture, MacroSpace
 
 PROTOCOL = resolve({"preset": "v1-search", "channel_multiple": 1})

@@ -6,9 +6,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from command_line import parse_overrides
 
 from nases_env.children import datasets
-from nases_env.children.protocol import absolute, parse_overrides, resolve
+from nases_env.children.presets import resolve
 
 DIGITS = resolve("digits")
 
@@ -233,16 +234,6 @@ def test_what_is_no_name_of_a_dataset_is_refused(dataset):
 def test_a_split_too_small_for_its_classes_says_what_to_change():
     with pytest.raises(ValueError, match="train_images.*stratified"):
         load(resolve({"preset": "digits", "train_images": 890}))
-
-
-def test_folders_are_named_absolutely_with_the_home_folder_expanded(tmp_path, monkeypatch):
-    home = tmp_path.resolve()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.chdir(home)
-    (home / "loop").symlink_to(home / "loop")
-    assert absolute("imagefolder:~/x") == absolute("imagefolder:x") == f"imagefolder:{home}/x"
-    assert absolute("imagefolder:loop").endswith("/loop")
-    assert absolute("digits") == "digits"
 
 
 # --- CIFAR-10

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from nases_env.children import datasets, image_files, image_folder
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from torch import nn
 from nases_env.children import build
 from nases_env.children.layers import AveragePool2d, Conv2d, PointwiseConv2d
 from nases_env.children.padding import count_parameters
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
 
 RULES = ("paper", "published")

@@ -8,7 +8,7 @@ from torch import nn
 from nases_env.children import build, padding
 from nases_env.children.datasets import Tensors
 from nases_env.children.padding import Channels, mark
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.children.training import Trainer
 from nases_env.search_spaces import MacroSpace
 

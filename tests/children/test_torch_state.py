@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nases_env.children import datasets
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.children.torch_state import own_torch_state
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.search_spaces import MacroSpace

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nases_env.children import build, datasets
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from tests.children.trained_folder import write_network
 
 

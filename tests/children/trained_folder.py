@@ -8,7 +8,7 @@ import torch
 
 from nases_env import search_spaces
 from nases_env.children import build, network_file, padding
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 
 PROTOCOLS = {
     "macro": resolve({"preset": "digits-final", "width": 0.01, "width_multiple": 2}),

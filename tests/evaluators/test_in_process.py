@@ -14,7 +14,7 @@ from PIL import Image
 
 from nases_env.children import build, datasets, padding, training
 from nases_env.children.datasets import ChildData, Tensors
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.children.training import Trainer
 from nases_env.evaluators import Evaluation, in_process
 from nases_env.evaluators.in_process import InProcessEvaluator

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.search_spaces import MacroSpace
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch.multiprocessing
 
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.evaluators import worker_pool
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.evaluators.worker_pool import WorkerPoolEvaluator

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.evaluators import worker_start
 from nases_env.evaluators.base import WorkerStartError
 from nases_env.evaluators.worker_pool import WorkerPoolEvaluator

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from nases_env.children import build, datasets, padding
-from nases_env.children.protocol import resolve
+from nases_env.children.presets import resolve
 from nases_env.search_spaces import MacroArchitecture
 from tests.scripts.conftest import TINY
 

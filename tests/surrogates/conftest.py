@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nases_env import search_spaces
-from nases_env.children.protocol import PRESETS
+from nases_env.children.presets import PRESETS
 from nases_env.surrogates import table
 
 COLLECTED = Path(__file__).parents[2] / "docs/results/collected-digits.csv.gz"

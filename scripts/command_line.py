@@ -1,0 +1,25 @@
+"""What a command line says, as Python values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+
+def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
+    """Fields to override from a command line's `field=value`; values are JSON, or else taken as words.
+
+    Raises:
+        ValueError: If there is no `=`.
+    """
+    overrides = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise ValueError(f"{text!r} overrides nothing; expected field=value, for example epochs=2")
+        try:
+            overrides[name] = json.loads(value)
+        except ValueError:
+            overrides[name] = value
+    return overrides
