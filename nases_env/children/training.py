@@ -1,11 +1,10 @@
-"""The hot loop: SGD with Nesterov momentum and a cosine per step (section 4.2)."""
+"""The hot loop: epochs of steps on augmented batches (section 4.2), and accuracies."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -13,7 +12,9 @@ from nases_env.children import augmentation
 from nases_env.children.base import Child
 from nases_env.children.cpu import prepare_memory
 from nases_env.children.datasets import Tensors
-from nases_env.children.protocol import Protocol, cycle_of
+from nases_env.children.protocol import Protocol
+from nases_env.children.schedules import Cosine, Schedule
+from nases_env.children.steps import EagerStep, Step, autocast
 
 EVALUATION_BATCH = 1000
 
@@ -34,12 +35,22 @@ class Trainer:
         data: What to train on.
         protocol: How.
         seed: Seed of the order of the images and of their augmentation.
+        schedule: Makes, of the protocol and an epoch's steps, what says the learning rate of every step.
+        step: Makes, of the model and the protocol, what trains on a batch.
 
     Raises:
         ValueError: If the protocol's cutout is as large as the images.
     """
 
-    def __init__(self, model: Child, data: Tensors, protocol: Protocol, seed: int):
+    def __init__(
+        self,
+        model: Child,
+        data: Tensors,
+        protocol: Protocol,
+        seed: int,
+        schedule: Callable[[Protocol, int], Schedule] = Cosine,
+        step: Callable[[Child, Protocol], Step] = EagerStep,
+    ):
         check_cutout(protocol, data)
         self.model = model
         self.data = data
@@ -51,15 +62,9 @@ class Trainer:
             prepare_memory()
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._images = augmentation.pad(data.images, protocol.crop_padding)
-        self._optimiser = torch.optim.SGD(
-            model.parameters(),
-            lr=protocol.learning_rate,
-            momentum=protocol.momentum,
-            weight_decay=protocol.weight_decay,
-            nesterov=protocol.momentum > 0,
-            fused=True,
-        )
         self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
+        self.schedule = schedule(protocol, len(self._batch_sizes))
+        self.step = step(model, protocol)
         self._deadline = time.monotonic() + (protocol.max_seconds or math.inf)
 
     def train_epoch(self) -> tuple[float, float]:
@@ -72,27 +77,19 @@ class Trainer:
             Diverged: If the loss is not finite.
             TimeLimitExceeded: If the trainer was made more than the protocol's max_seconds ago.
         """
-        protocol, count = self.protocol, len(self.data.labels)
-        size = self.data.images.shape[-1]
+        count = len(self.data)
         order = torch.randperm(count, generator=self._generator, device=self.device)
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.model.train()
-        for step, batch in enumerate(order.split(self._batch_sizes)):
-            if time.monotonic() > self._deadline:
-                raise TimeLimitExceeded(f"{protocol.max_seconds} seconds are over in epoch {self.epoch + 1}")
-            images = augmentation.crop_and_flip(self._images[batch], size, protocol.flip, self._generator)
-            if protocol.cutout:
-                images = augmentation.cutout(images, protocol.cutout, self._generator)
-            labels = self.data.labels[batch]
-            self._optimiser.param_groups[0]["lr"] = self._learning_rate(step)
-            with self._precision():
-                loss, logits = self.model.loss(images, labels, self._progress(step), self._generator)
-            self._optimiser.zero_grad()
-            loss.backward()
-            self._optimiser.step()
-            loss_sum += loss.detach() * len(batch)
-            correct += (logits.detach().argmax(dim=1) == labels).sum()
+        steps_done = self.epoch * len(self._batch_sizes)
+        for step, batch in enumerate(order.split(self._batch_sizes), steps_done):
+            self._check_time()
+            images, labels = self._augmented(batch), self.data.labels[batch]
+            rate, progress = self.schedule.learning_rate(step), self.schedule.progress(step)
+            loss, logits = self.step(images, labels, rate, progress, self._generator)
+            loss_sum += loss * len(batch)
+            correct += (logits.argmax(dim=1) == labels).sum()
         self.epoch += 1
         mean_loss = float(loss_sum) / count
         if not math.isfinite(mean_loss):
@@ -111,7 +108,7 @@ class Trainer:
         finite = torch.ones((), dtype=torch.bool, device=self.device)
         batches = zip(data.images.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True)
         for images, labels in batches:
-            with self._precision():
+            with autocast(self.protocol.precision, self.device):
                 logits = self.model(images)
             correct += (logits.argmax(dim=1) == labels).sum()
             finite &= logits.isfinite().all()
@@ -126,9 +123,7 @@ class Trainer:
     def state(self) -> dict[str, torch.Tensor]:
         """Everything that the next epoch depends on, as tensors on the CPU."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for i, parameter in enumerate(self.model.parameters()):
-            if self._optimiser.state[parameter]:
-                tensors[f"momentum.{i}"] = self._optimiser.state[parameter]["momentum_buffer"]
+        tensors |= self.step.state()
         tensors["generator"] = self._generator.get_state()
         tensors["epoch"] = torch.tensor(self.epoch)
         return {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
@@ -139,37 +134,19 @@ class Trainer:
         self.model.load_state_dict(
             {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         )
-        for i, parameter in enumerate(self.model.parameters()):
-            if (momentum := state.get(f"momentum.{i}")) is not None:
-                self._optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+        self.step.load_state(state)
         self._generator.set_state(state["generator"])
         self.epoch = int(state["epoch"])
 
-    def _learning_rate(self, step: int) -> float:
-        """Cosine from the first step of the run, or of a cycle, to its last (Loshchilov and Hutter 2017)."""
-        protocol, period = self.protocol, self.protocol.restart_period
-        steps = len(self._batch_sizes)
-        epoch, epochs = self.epoch, protocol.epochs
-        if period:
-            cycle = cycle_of(epoch, period)
-            epoch, epochs = epoch - (2**cycle - 1) * period, 2**cycle * period
-        last = max(1, epochs * steps - 1)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (epoch * steps + step) / last)))
-        return protocol.final_learning_rate + (protocol.learning_rate - protocol.final_learning_rate) * cosine
+    def _augmented(self, batch: torch.Tensor) -> torch.Tensor:
+        """The images of these indices, cropped, mirrored and cut out as the protocol says."""
+        size, protocol = self.data.images.shape[-1], self.protocol
+        images = augmentation.crop_and_flip(self._images[batch], size, protocol.flip, self._generator)
+        return augmentation.cutout(images, protocol.cutout, self._generator) if protocol.cutout else images
 
-    def _progress(self, step: int) -> float:
-        """Share of the run that is over."""
-        steps = len(self._batch_sizes)
-        return (self.epoch * steps + step) / (self.protocol.epochs * steps)
-
-    @contextmanager
-    def _precision(self) -> Iterator[None]:
-        if self.protocol.precision != "bfloat16" or self.device.type != "cuda":
-            yield
-            return
-        with torch.autocast("cuda", torch.bfloat16):
-            yield
-        torch.clear_autocast_cache()  # inside a caller's autocast it would hold the weights of the step before
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise TimeLimitExceeded(f"{self.protocol.max_seconds} seconds are over in epoch {self.epoch + 1}")
 
 
 def check_cutout(protocol: Protocol, data: Tensors) -> None:

@@ -40,7 +40,7 @@ def weights(trainer):
 
 
 def rate(trainer):
-    return trainer._optimiser.param_groups[0]["lr"]
+    return trainer.step.optimiser.param_groups[0]["lr"]
 
 
 class Recorder(Child):
@@ -175,8 +175,8 @@ def test_a_run_of_a_single_step_has_the_highest_learning_rate():
 
 def test_optimiser_is_the_papers():
     subject = trainer()
-    (group,) = subject._optimiser.param_groups
-    assert isinstance(subject._optimiser, torch.optim.SGD)
+    (group,) = subject.step.optimiser.param_groups
+    assert isinstance(subject.step.optimiser, torch.optim.SGD)
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 1e-4)
     # Weight decay is on all parameters, batch norm's and biases included.
     assert sum(p.numel() for p in group["params"]) == sum(p.numel() for p in subject.model.parameters())
@@ -360,8 +360,8 @@ def test_a_cutout_as_large_as_the_image_is_refused():
 def test_warm_restarts_begin_a_cosine_twice_as_long_at_the_highest_rate():
     subject = recorded(40, epochs=3, restart_period=1)
     rates = []
-    step = subject._optimiser.step
-    subject._optimiser.step = lambda: rates.append(rate(subject)) or step()
+    step = subject.step.optimiser.step
+    subject.step.optimiser.step = lambda: rates.append(rate(subject)) or step()
     for _ in range(3):
         subject.train_epoch()
     protocol = subject.protocol
@@ -377,3 +377,54 @@ def test_a_child_is_told_how_far_its_training_is():
     subject.train_epoch()
     subject.train_epoch()
     assert told == [0, 0.25, 0.5, 0.75]
+
+
+# --- other schedules, other steps
+
+
+class Counted:
+    """A schedule whose rate says its step and an epoch's steps."""
+
+    def __init__(self, protocol, steps):
+        self.protocol, self.steps = protocol, steps
+
+    def learning_rate(self, step):
+        return self.steps + step / 100
+
+    def progress(self, step):
+        return 0.5
+
+
+class Counting:
+    """A step that trains nothing and keeps what it is told."""
+
+    def __init__(self, model, protocol):
+        self.told = []
+
+    def __call__(self, images, labels, learning_rate, progress, generator):
+        self.told.append((learning_rate, progress))
+        return torch.tensor(2.0), nn.functional.one_hot(labels, 10).float()
+
+    def state(self):
+        return {"told": torch.tensor(len(self.told))}
+
+    def load_state(self, state):
+        self.told = [None] * int(state["told"])
+
+
+def test_a_trainer_follows_the_schedule_and_takes_the_steps_that_it_is_made_with():
+    plain = recorded(40)
+    subject = Trainer(plain.model, plain.data, plain.protocol, 0, schedule=Counted, step=Counting)
+    before = weights(subject)
+    assert subject.train_epoch() == (2.0, 1.0)
+    subject.train_epoch()
+    assert subject.step.told == [(2.0, 0.5), (2.01, 0.5), (2.02, 0.5), (2.03, 0.5)]
+    assert torch.equal(weights(subject), before)
+
+
+def test_a_steps_state_is_part_of_the_trainers():
+    plain = recorded(40)
+    first, second = (Trainer(plain.model, plain.data, plain.protocol, 0, step=Counting) for _ in range(2))
+    first.train_epoch()
+    second.load_state(first.state())
+    assert len(second.step.told) == 2
