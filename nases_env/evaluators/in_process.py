@@ -20,6 +20,7 @@ from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads, physical_memory, release_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
+from nases_env.children.stopping import Stopping, never
 from nases_env.children.torch_state import own_torch_state
 from nases_env.children.training import (
     Diverged,
@@ -47,12 +48,15 @@ class InProcessEvaluator:
         data_dir: Folder of CIFAR-10.
         protocol: How children are trained.
         device: A torch device, or `auto` for CUDA if there is one.
+        stopping: Whether a child's training ends before its last epoch.
 
     Raises:
         ValueError: If the protocol holds out no validation images.
     """
 
-    def __init__(self, dataset: str, data_dir: str, protocol: Protocol, device: str = "auto"):
+    def __init__(
+        self, dataset: str, data_dir: str, protocol: Protocol, device: str = "auto", stopping: Stopping = never
+    ):
         if not protocol.validation_images:
             raise ValueError(
                 f"protocol {protocol.name!r} holds out no validation images, so it can measure no reward; "
@@ -61,6 +65,7 @@ class InProcessEvaluator:
         self.protocol = protocol
         self._dataset, self._data_dir = dataset, data_dir
         self.device = resolve_device(device)
+        self._stopping = stopping
         self._warned = False
 
     @cached_property
@@ -70,9 +75,11 @@ class InProcessEvaluator:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the data and the protocol: 16 hexadecimal digits."""
-        fields = self.protocol.result_fields()
-        return hashlib.sha256(f"{json.dumps(fields, sort_keys=True)} {self.data.digest}".encode()).hexdigest()[:16]
+        """Names the data, the protocol and the stopping rule: 16 hexadecimal digits."""
+        names = [json.dumps(self.protocol.result_fields(), sort_keys=True), self.data.digest]
+        if self._stopping.fingerprint:
+            names.append(self._stopping.fingerprint)
+        return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
 
     def prepare(self) -> None:
         """Read the data; see `Evaluator.prepare`.
@@ -155,18 +162,21 @@ class InProcessEvaluator:
         validation = self.data.validation
         assert validation is not None
         trainer = Trainer(model, self.data.train, self.protocol, seed)
-        epochs = []
+        epochs: list[dict[str, float]] = []
         for _ in range(self.protocol.epochs):
             loss, running = trainer.train_epoch()
             accuracy = trainer.accuracy(validation)
             epochs.append({"loss": loss, "running_train_accuracy": running, "validation_accuracy": accuracy})
+            if (verdict := self._stopping(epochs)) is not None:
+                break
         clean = self.protocol.train_accuracy == "clean"
-        return dataclasses.replace(
+        measured = dataclasses.replace(
             measured,
             train_accuracy=trainer.clean_train_accuracy(len(validation)) if clean else running,
             validation_accuracy=accuracy,
             epochs=epochs,
         )
+        return dataclasses.replace(measured, **(verdict or {}))
 
     def _over_limit(self, measured: Evaluation) -> str:
         limits = {"parameters": self.protocol.max_parameters, "flops": self.protocol.max_flops}

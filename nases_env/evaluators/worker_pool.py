@@ -16,6 +16,7 @@ from pebble import ProcessExpired, ProcessPool
 from nases_env.children import datasets
 from nases_env.children.datasets import ChildData
 from nases_env.children.protocol import Protocol
+from nases_env.children.stopping import Stopping, never
 from nases_env.children.torch_state import own_torch_state
 from nases_env.children.training import resolve_device
 from nases_env.evaluators.base import Evaluation, WorkerStartError
@@ -47,13 +48,22 @@ class WorkerPoolEvaluator:
         protocol: How children are trained, and when to give up.
         device: A torch device, or `auto` for CUDA if there is one.
         workers: Processes, one child each; they start with the first child.
+        stopping: Whether a child's training ends before its last epoch.
 
     Raises:
         ValueError: If there are no workers, the protocol holds out no validation images, or several workers would each
             use all cores.
     """
 
-    def __init__(self, dataset: str, data_dir: str, protocol: Protocol, device: str = "auto", workers: int = 2):
+    def __init__(
+        self,
+        dataset: str,
+        data_dir: str,
+        protocol: Protocol,
+        device: str = "auto",
+        workers: int = 2,
+        stopping: Stopping = never,
+    ):
         if workers < 1:
             raise ValueError(f"workers is {workers}; expected at least 1 process")
         device = resolve_device(device)
@@ -62,8 +72,10 @@ class WorkerPoolEvaluator:
                 f"protocol {protocol.name!r} gives every child all cores; for {workers} workers set its threads, "
                 "for example to 1"
             )
-        self._local = InProcessEvaluator(dataset, data_dir, protocol, "cpu")  # reads data, measures, trains nothing
+        # Reads data and measures children, trains none.
+        self._local = InProcessEvaluator(dataset, data_dir, protocol, "cpu", stopping)
         self._source = (dataset, data_dir, protocol, device)
+        self._stopping = stopping
         self._workers = workers
         self._pool: ProcessPool | None = None
         self._start: WorkerStart | None = None
@@ -158,7 +170,8 @@ class WorkerPoolEvaluator:
         self._pool = ProcessPool(
             self._workers,
             initializer=_start_worker,
-            initargs=(self._source, data, self._start.report),  # tensors travel as handles: all workers map one copy
+            # Tensors travel as handles: all workers map one copy.
+            initargs=(self._source, self._stopping, data, self._start.report),
             context=self._start,
         )
         _ = self._pool.active  # starts the processes
@@ -195,13 +208,15 @@ def _outcome(future: Future) -> Evaluation | str:
         return "crash"
 
 
-def _start_worker(source: tuple[str, str, Protocol, str], data: ChildData, report: StartReport) -> None:
+def _start_worker(
+    source: tuple[str, str, Protocol, str], stopping: Stopping, data: ChildData, report: StartReport
+) -> None:
     """Make the worker's evaluator on the parent's data."""
     global _evaluator
     end_with_parent()
     with report.telling(), own_torch_state():
         datasets.adopt(*source, data)
-        _evaluator = InProcessEvaluator(*source)
+        _evaluator = InProcessEvaluator(*source, stopping)
 
 
 def _evaluate(architecture: Architecture, seed: int) -> Evaluation:

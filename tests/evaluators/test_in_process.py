@@ -15,6 +15,7 @@ from PIL import Image
 from nases_env.children import build, datasets, padding, training
 from nases_env.children.datasets import ChildData, Tensors
 from nases_env.children.presets import resolve
+from nases_env.children.stopping import never
 from nases_env.children.training import Trainer
 from nases_env.evaluators import Evaluation, in_process
 from nases_env.evaluators.in_process import InProcessEvaluator
@@ -265,6 +266,50 @@ def test_other_errors_are_not_taken_for_a_failure_of_the_child(error, monkeypatc
 def test_a_protocol_without_validation_images_is_refused():
     with pytest.raises(ValueError, match="'digits-final' holds out no validation images"):
         InProcessEvaluator("digits", "nowhere", resolve("digits-final"), "cpu")
+
+
+# --- stopping
+
+
+@dataclasses.dataclass(frozen=True)
+class After:
+    """Stops every child after so many epochs, with a verdict."""
+
+    epochs: int
+    verdict: dict
+
+    @property
+    def fingerprint(self):
+        return repr(self)
+
+    def __call__(self, epochs):
+        return self.verdict if len(epochs) == self.epochs else None
+
+
+def stopped(*rule):
+    return InProcessEvaluator("digits", "nowhere", resolve(TINY), "cpu", After(*rule))
+
+
+def test_a_stopped_child_is_measured_where_it_was_stopped(evaluation):
+    found = evaluate(stopped(1, {}))
+    assert found.epochs == evaluation.epochs[:1]
+    assert found.validation_accuracy == evaluation.epochs[0]["validation_accuracy"]
+    assert found.failure == "" and 0 <= found.train_accuracy <= 1
+
+
+def test_a_rule_sets_fields_of_the_evaluation():
+    found = evaluate(stopped(1, {"validation_accuracy": 0.75}))
+    assert found.validation_accuracy == 0.75 and len(found.epochs) == 1
+
+
+def test_a_rule_that_does_not_stop_a_child_changes_nothing(evaluation):
+    assert result(evaluate(stopped(3, {}))) == result(evaluation)
+
+
+def test_fingerprint_changes_with_the_stopping_rule():
+    fingerprints = [evaluator().fingerprint, stopped(1, {}).fingerprint, stopped(2, {}).fingerprint]
+    assert len(set(fingerprints)) == 3
+    assert InProcessEvaluator("digits", "nowhere", resolve(TINY), "cpu", never).fingerprint == fingerprints[0]
 
 
 # --- fingerprint

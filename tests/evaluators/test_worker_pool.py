@@ -93,6 +93,24 @@ def test_workers_find_the_same_whatever_the_caller_has_set_in_torch(expected):
             evaluator.close()
 
 
+@dataclasses.dataclass(frozen=True)
+class AfterOneEpoch:
+    fingerprint: str = "after one epoch"
+
+    def __call__(self, epochs):
+        return {}
+
+
+def test_workers_stop_children_as_this_process_does():
+    source = ("digits", "nowhere", resolve(TINY), "cpu")
+    local, evaluator = InProcessEvaluator(*source, AfterOneEpoch()), WorkerPoolEvaluator(*source, 1, AfterOneEpoch())
+    (found,) = results(evaluator, ARCHITECTURES[:1])
+    evaluator.close()
+    assert len(found.epochs) == 1
+    assert [found] == results(local, ARCHITECTURES[:1])
+    assert evaluator.fingerprint == local.fingerprint
+
+
 def test_preparing_reads_the_data_and_starts_no_worker():
     evaluator, before = made(), torch.multiprocessing.active_children()
     evaluator.prepare()
