@@ -1,1 +1,1 @@
-"""An architecture as a trained network. The only rooms that know convolutions."""
+"""Children: architectures as networks, the protocols and images by which they are trained, and what is kept of them."""

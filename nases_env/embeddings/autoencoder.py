@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import typing
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 import safetensors.numpy
@@ -29,7 +30,7 @@ QUANTILES = "quantiles."
 """Begins the names of the rank tables."""
 
 
-class Halves(Protocol):
+class Halves(typing.Protocol):
     """A kind of layers: blueprints of simulator and decoder for sizes m and k."""
 
     def simulator(self, origin_size: int, embedding_size: int) -> Blueprint: ...  # noqa: D102

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class WorkerStartError(RuntimeError):
     """Worker processes cannot be started, so nothing was found out about any child; the message says what to do."""
 
 
-class Evaluator(Protocol):
+class Evaluator(typing.Protocol):
     """Finds out how good architectures are."""
 
     @property
