@@ -9,9 +9,9 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from agents.base import Agent, Transition
+from agents.base import Agent, Proposal
 
-__all__ = ["CLASSES", "NAMES", "Agent", "Transition", "find", "make_settings"]
+__all__ = ["CLASSES", "NAMES", "Agent", "Proposal", "find", "make_settings"]
 
 CLASSES = {
     "reinforce": "agents.reinforce:Reinforce",

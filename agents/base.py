@@ -1,8 +1,33 @@
-"""What every agent is."""
+"""What an agent is, and how to write one.
+
+An agent looks for good children. It is asked for proposals, which say what to build, and it is told what they brought.
+A new one is a class with an `ask`, and with a `tell` where it learns:
+
+    >>> import gymnasium as gym, numpy as np, nases_env
+    >>> from agents import Agent, Proposal
+    >>> from agents.trace import Trace
+    >>> class Climber(Agent):
+    ...     best = (-np.inf, np.full(20, 0.5))  # a reward and its action
+    ...     def ask(self, states):
+    ...         actions = [self.best[1] + self.rng.normal(0, 0.1, 20) for _ in states]
+    ...         return [Proposal(action.clip(0, 1).astype(np.float32), "near") for action in actions]
+    ...     def tell(self, proposals, rewards, next_states):
+    ...         actions = [proposal.action for proposal in proposals]
+    ...         self.best = max([self.best, *zip(rewards, actions)], key=lambda known: known[0])
+    ...         return {"train/best": float(self.best[0])}
+
+It runs behind a trace, which keeps a row of every child:
+
+    >>> trace = Trace(gym.make("NASES-Digits-Surrogate-v0"), children=30)
+    >>> Climber(trace, seed=0).run(trace, children=30)
+    >>> len(trace.rows), trace.rows[-1]["source"], trace.best.reward > trace.rows[0]["reward"]
+    (30, 'near', True)
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,28 +38,33 @@ from nases_env.search_spaces import Architecture
 if TYPE_CHECKING:
     from agents.trace import Trace
 
+START = "start"
+"""The source of proposals that a search starts from."""
+
 
 @dataclass(frozen=True)
 class NoSettings:
     """There is nothing to set."""
 
 
-@dataclass(frozen=True)
-class Transition:
-    """K steps: of K searches, or of one that chooses K children at once."""
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """One child that an agent would like to see built."""
 
-    observations: np.ndarray
-    """Origin vectors before, (K, m)."""
-    actions: np.ndarray
-    """(K, n)."""
-    rewards: np.ndarray
-    """(K,)."""
-    next_observations: np.ndarray
-    """Origin vectors built, (K, m)."""
+    action: np.ndarray
+    """What decodes to the child, float32 (n,) in [0, 1]."""
+    source: str
+    """One word that says what the action came from; the record keeps it."""
+    memo: Any = None
+    """What the agent wants to have back when it is told. It is plain data that can be copied; only the agent that made
+    the proposal reads it."""
 
 
 class Agent(ABC):
-    """Chooses actions and learns from their rewards.
+    """Proposes children and learns from their rewards.
+
+    What an agent has to remember of a proposal travels in the proposal's memo. So it may be asked again before it is
+    told of what it proposed earlier, and be told in any order, several proposals at once or one by one.
 
     Args:
         env: The environment behind its trace; agents know Gymnasium and `get_wrapper_attr("space")`, `("decoder")`.
@@ -53,19 +83,26 @@ class Agent(ABC):
         self.seed = seed
         self._decoder = env.get_wrapper_attr("decoder")
         self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-        self.sources: list[str] = []
-        """What each of the last actions came from, for the record; `act` sets one word for each."""
 
-    def start_from(self, observations: np.ndarray) -> np.ndarray:
-        """Actions (K, n) that decode near known origin vectors (K, m): where a search starts from."""
-        return self._decoder.encode(observations)
+    def start_from(self, states: np.ndarray) -> list[Proposal]:
+        """Propose what decodes near known origin vectors (K, m): where a search starts from."""
+        return [Proposal(action, START) for action in self._decoder.encode(states)]
 
     @abstractmethod
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Actions (K, n) for the last origin vectors (K, m); sets `sources`."""
+    def ask(self, states: np.ndarray) -> list[Proposal]:
+        """Propose a child for each of the last origin vectors (K, m): of K searches, or K times the same of one."""
 
-    def learn(self, transition: Transition) -> dict[str, float]:
-        """Learn from what the actions brought; returns numbers to log."""
+    def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
+        """Learn what proposals brought.
+
+        Args:
+            proposals: Proposals of this agent, at least one.
+            rewards: The reward of each, (K,).
+            next_states: The origin vector that each built, (K, m).
+
+        Returns:
+            Numbers to log.
+        """
         return {}
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -81,23 +118,15 @@ class Agent(ABC):
             start: A known network: the first state, and the first child is what its encoding decodes to.
             batch: Children that are chosen before any of them is known; workers train them at once.
         """
-        observation, _ = env.reset(seed=self.seed, options={} if start is None else {"architecture": start})
+        state, _ = env.reset(seed=self.seed, options={} if start is None else {"architecture": start})
         if start is not None:
-            self.sources = ["start"]
-            observation = self._build(env, observation[None], self.start_from(observation[None]))
+            state = self._build(env, self.start_from(state[None]))
         while env.steps < children:
-            observations = np.repeat(observation[None], min(batch, children - env.steps), axis=0)
-            observation = self._build(env, observations, self.act(observations))
+            states = np.repeat(state[None], min(batch, children - env.steps), axis=0)
+            state = self._build(env, self.ask(states))
 
-    def _build(self, env: Trace, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """Build the children of actions (K, n), learn from them; the last one's origin vector (m,)."""
-        if len(actions) > 1:
-            env.get_wrapper_attr("prefetch")(actions)
-        built = []
-        for action, source in zip(actions, self.sources, strict=True):
-            env.source = source
-            next_observation, reward, _, _, _ = env.step(action)
-            built.append((next_observation, reward))
-        next_observations, rewards = (np.array(values) for values in zip(*built, strict=True))
-        env.log(self.learn(Transition(observations, actions, rewards, next_observations)))
-        return next_observations[-1]
+    def _build(self, env: Trace, proposals: list[Proposal]) -> np.ndarray:
+        """Build proposals and learn from them; the origin vector of the last one, (m,)."""
+        rewards, next_states = env.build(proposals)
+        env.log(self.tell(proposals, rewards, next_states))
+        return next_states[-1]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from agents.base import Agent, Transition
+from agents.base import START, Agent, Proposal
 from agents.trace import Trace
 
 
 class OptunaAgent(Agent):
-    """A study of the action's numbers, in memory; subclasses name its sampler."""
+    """A study of the action's numbers, in memory; subclasses name its sampler. A memo is a trial's number."""
 
     settings_class = dict
     name: ClassVar[str]
@@ -31,26 +32,24 @@ class OptunaAgent(Agent):
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         names = [f"action_{i:02}" for i in range(self._decoder.action_size)]
         self._distributions: dict[str, Any] = {name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names}
-        self._asked: list[Any] = []
 
-    def start_from(self, observations: np.ndarray) -> np.ndarray:
-        """The encodings of known origin vectors, told as they were enqueued."""
-        actions = super().start_from(observations)
+    def start_from(self, states: np.ndarray) -> list[Proposal]:
+        """Propose the encodings of known origin vectors, as trials that were enqueued."""
+        actions = self._decoder.encode(states)
         for action in actions:
             self._study.enqueue_trial(dict(zip(self._distributions, action.tolist(), strict=True)))
-        self._asked = [self._study.ask(self._distributions) for _ in actions]
-        return actions
+        return [Proposal(action, START, self._study.ask(self._distributions).number) for action in actions]
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """What the sampler asks for."""
-        self.sources = [self.name] * len(observations)
-        self._asked = [self._study.ask(self._distributions) for _ in observations]
-        return np.array([[*trial.params.values()] for trial in self._asked], dtype=np.float32)
+    def ask(self, states: np.ndarray) -> list[Proposal]:
+        """Propose what the sampler asks for."""
+        trials = [self._study.ask(self._distributions) for _ in states]
+        actions = np.array([[*trial.params.values()] for trial in trials], dtype=np.float32)
+        return [Proposal(action, self.name, trial.number) for action, trial in zip(actions, trials, strict=True)]
 
-    def learn(self, transition: Transition) -> dict[str, float]:
+    def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
         """Tell the sampler."""
-        for trial, reward in zip(self._asked, transition.rewards.tolist(), strict=True):
-            self._study.tell(trial, reward)
+        for proposal, reward in zip(proposals, rewards.tolist(), strict=True):
+            self._study.tell(proposal.memo, reward)
         return {}
 
 

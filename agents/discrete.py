@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from agents.base import Agent, Transition
+from agents.base import START, Agent, Proposal
 from agents.trace import Trace
 
 
 class DiscreteAgent(Agent):
-    """Chooses a bin of each of the space's dimensions; its action is the bins' centres, for the identity decoder."""
+    """Chooses a bin of each of the space's dimensions; its action is the bins' centres, for the identity decoder.
+
+    A proposal's memo holds its choices, (m,).
+    """
 
     env_kwargs: ClassVar[dict[str, Any]] = {"decoder": "identity"}
 
@@ -21,21 +25,21 @@ class DiscreteAgent(Agent):
         self.space = env.get_wrapper_attr("space")
         self.bins = np.array([len(dimension.centres) for dimension in self.space.dimensions])
         """Choices of each dimension, (m,)."""
-        self._choices = np.empty((0, len(self.bins)), dtype=np.int64)
 
-    def start_from(self, observations: np.ndarray) -> np.ndarray:
-        """The bins that known origin vectors lie in."""
-        self._choices = self.bins_of(observations)
-        return self._decoder.encode(observations)
+    def start_from(self, states: np.ndarray) -> list[Proposal]:
+        """Propose known origin vectors; their choices are the bins that they lie in."""
+        actions = self._decoder.encode(states)
+        return [Proposal(action, START, row) for action, row in zip(actions, self.bins_of(states), strict=True)]
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """The centres of the chosen bins."""
-        self.sources, self._choices = self.choose(len(observations))
-        return self._decoder.encode(self.space.origin(self._choices))
+    def ask(self, states: np.ndarray) -> list[Proposal]:
+        """Propose the centres of the chosen bins."""
+        sources, choices = self.choose(len(states))
+        actions = self._decoder.encode(self.space.origin(choices))
+        return [Proposal(*given) for given in zip(actions, sources, choices, strict=True)]
 
-    def learn(self, transition: Transition) -> dict[str, float]:
+    def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
         """Learn which choices brought which rewards."""
-        return self.observe(self._choices, transition.rewards)
+        return self.observe(np.stack([proposal.memo for proposal in proposals]), rewards)
 
     def random_choices(self, count: int) -> np.ndarray:
         """Every bin equally often, (count, m)."""

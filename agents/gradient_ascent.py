@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from agents.base import Agent, Transition
+from agents.base import Agent, Proposal
 from agents.trace import Trace
 
 
@@ -47,24 +48,22 @@ class GradientAscent(Agent):
         self._rewards: list[float] = []
         self._ends: list[np.ndarray] = []
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Uniform actions in the warm-up, then ends of climbs."""
-        chosen = [self._next(len(self._actions) + i) for i in range(len(observations))]
-        self.sources = [source for source, _ in chosen]
-        return np.stack([action for _, action in chosen])
+    def ask(self, states: np.ndarray) -> list[Proposal]:
+        """Propose uniform actions in the warm-up, then ends of climbs."""
+        return [self._next(len(self._actions) + i) for i in range(len(states))]
 
-    def learn(self, transition: Transition) -> dict[str, float]:
+    def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
         """Remember the children."""
-        self._actions += list(transition.actions)
-        self._rewards += transition.rewards.tolist()
+        self._actions += [proposal.action for proposal in proposals]
+        self._rewards += rewards.tolist()
         return {}
 
-    def _next(self, child: int) -> tuple[str, np.ndarray]:
+    def _next(self, child: int) -> Proposal:
         if child < self.settings.warmup or not self._actions:
-            return "warmup", self.rng.uniform(size=self._decoder.action_size).astype(np.float32)
+            return Proposal(self.rng.uniform(size=self._decoder.action_size).astype(np.float32), "warmup")
         if not self._ends:
             self._ends = list(self._climb(self._fit()))
-        return "climb", self._ends.pop(0)
+        return Proposal(self._ends.pop(0), "climb")
 
     def _fit(self) -> nn.Module:
         """Actions → normalised rewards."""

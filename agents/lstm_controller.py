@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
+from agents.base import START, Proposal
 from agents.discrete import DiscreteAgent
 from agents.trace import Trace
 
@@ -48,8 +50,19 @@ class ChoiceLSTM(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.08, 0.08, generator=generator)
 
-    def forward(self, count: int, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Draw choices (count, m) by uniform numbers (count, m); their log-probabilities (count,) and mean entropy."""
+    @torch.no_grad()
+    def draw(self, uniform: torch.Tensor) -> torch.Tensor:
+        """Choices (K, m) that uniform numbers (K, m) in [0, 1) select from the present distribution."""
+        return self._walk(len(uniform), lambda position, logits: _selected(logits, uniform[:, position, None]))[0]
+
+    def score(self, choices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities (K,) of choices (K, m) under the present weights, and the mean entropy on their way."""
+        return self._walk(len(choices), lambda position, _: choices[:, position])[1:]
+
+    def _walk(
+        self, count: int, choose: Callable[[int, torch.Tensor], torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One number after the other, as `choose` does; choices, their log-probabilities and the mean entropy."""
         size = self.cell.hidden_size
         state = torch.zeros(count, size), torch.zeros(count, size)
         step = torch.zeros(count, size)
@@ -57,8 +70,7 @@ class ChoiceLSTM(nn.Module):
         for position, (name, bins) in enumerate(zip(self.names, self.bins, strict=True)):
             state = self.cell(step, state)
             logits = self.outputs[name](state[0])[:, :bins].log_softmax(dim=1)
-            below = logits.detach().double().exp().cumsum(dim=1) < uniform[:, position, None]
-            choice = below.sum(dim=1).clamp(max=logits.shape[1] - 1)
+            choice = choose(position, logits)
             choices.append(choice)
             scores.append(logits.gather(1, choice[:, None])[:, 0])
             entropies.append(-(logits.exp() * logits).sum(dim=1))
@@ -66,8 +78,18 @@ class ChoiceLSTM(nn.Module):
         return torch.stack(choices, dim=1), torch.stack(scores).sum(dim=0), torch.stack(entropies).mean()
 
 
+def _selected(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Which choice (K,) of log-probabilities (K, bins) each uniform number (K, 1) falls into."""
+    below = logits.double().exp().cumsum(dim=1) < uniform
+    return below.sum(dim=1).clamp(max=logits.shape[1] - 1)
+
+
 class LSTMReinforce(DiscreteAgent):
-    """Each child is drawn from the LSTM, which learns from it at once."""
+    """Each child is drawn from the LSTM, which learns from it at once.
+
+    A child that is told of after others were learned from is scored under the present weights, without importance
+    weights.
+    """
 
     settings_class = LSTMSettings
 
@@ -79,28 +101,32 @@ class LSTMReinforce(DiscreteAgent):
         self.lstm = ChoiceLSTM(names, self.bins, self.settings.hidden, generator)
         self._optimiser = torch.optim.Adam(self.lstm.parameters(), lr=self.settings.learning_rate)
         self._baseline: float | None = None
-        self._drawn: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def choose(self, count: int) -> tuple[list[str], np.ndarray]:
         """Choices that the LSTM draws."""
-        choices, scores, entropy = self.lstm(count, torch.from_numpy(self.rng.random((count, len(self.bins)))))
-        self._drawn = scores, entropy
+        choices = self.lstm.draw(torch.from_numpy(self.rng.random((count, len(self.bins)))))
         return ["controller"] * count, choices.numpy()
+
+    def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
+        """Learn from what was drawn. A known network to start from was not: its reward is the first baseline."""
+        drawn = [i for i, proposal in enumerate(proposals) if proposal.source != START]
+        if drawn:
+            return super().tell([proposals[i] for i in drawn], rewards[drawn], next_states[drawn])
+        self._baseline = float(rewards.mean()) if self._baseline is None else self._baseline
+        return {}
 
     def observe(self, choices: np.ndarray, rewards: np.ndarray) -> dict[str, float]:
         """One step up the gradient of the rewards above the baseline."""
         mean = float(rewards.mean())
-        self._baseline = mean if self._baseline is None else self._baseline
-        if self._drawn is None:  # a known network to start from was not drawn
-            return {}
-        scores, entropy = self._drawn
-        advantages = torch.from_numpy(rewards - self._baseline).float()
+        baseline = mean if self._baseline is None else self._baseline
+        scores, entropy = self.lstm.score(torch.from_numpy(choices))
+        advantages = torch.from_numpy(rewards - baseline).float()
         loss = -(advantages * scores).mean() - self.settings.entropy * entropy
         self._optimiser.zero_grad()
         loss.backward()
         self._optimiser.step()
         decay = self.settings.baseline_decay
-        self._baseline = decay * self._baseline + (1 - decay) * mean
+        self._baseline = decay * baseline + (1 - decay) * mean
         return {"train/loss": float(loss.detach()), "train/entropy": float(entropy.detach())}
 
     def state_dict(self) -> dict[str, np.ndarray]:

@@ -6,16 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from agents.base import Agent
+from agents.base import Agent, Proposal
 
 
 class RandomSearch(Agent):
     """Draws every action uniformly."""
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Uniform actions."""
-        self.sources = ["random"] * len(observations)
-        return self.rng.uniform(size=(len(observations), self._decoder.action_size)).astype(np.float32)
+    def ask(self, states: np.ndarray) -> list[Proposal]:
+        """Propose uniform actions."""
+        actions = self.rng.uniform(size=(len(states), self._decoder.action_size)).astype(np.float32)
+        return [Proposal(action, "random") for action in actions]
 
 
 class RandomOrigin(RandomSearch):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 
-from agents.base import Agent, Transition
+from agents.base import START, Agent, Proposal
 from agents.controller import Controller, Policy
 from agents.critic import Critic
 from agents.reward_pool import Baseline, RewardPool
@@ -88,8 +89,17 @@ class ReinforceSettings:
         return cls(policy="bernoulli", update="adam", learning_rate=1e-5, warmup=10, epsilon=0.1, updates=1)
 
 
+class Memo(NamedTuple):
+    """What the reward pool keeps of a proposal besides its reward."""
+
+    state: np.ndarray
+    """The origin vector that the controller saw, (m,)."""
+    embedding: np.ndarray
+    """What the action was made of, as it was drawn (n,): a table and a clip are not undone exactly."""
+
+
 class Reinforce(Agent):
-    """Controller, reward pool, critic and ε-greedy exploration."""
+    """Controller, reward pool, critic and ε-greedy exploration; a proposal's memo is a Memo."""
 
     settings_class = ReinforceSettings
 
@@ -104,25 +114,21 @@ class Reinforce(Agent):
         self.pool = RewardPool(self.settings.baseline)
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
         self._critic: Critic | None = None
-        self._embeddings = np.empty((0, self._decoder.action_size), dtype=np.float32)
-        """Of the last actions, as they were drawn: a table and a clip are not undone exactly."""
-        self._states = np.empty((0, self._decoder.origin_size), dtype=np.float32)
-        """What the controller saw for each of them."""
 
-    def start_from(self, observations: np.ndarray) -> np.ndarray:
-        """The encodings of known origin vectors; `bernoulli` learns from them as from soft bits."""
-        actions = super().start_from(observations)
-        self._states, self._embeddings = observations, self._decoder.action_to_code(actions)
-        return actions
+    def start_from(self, states: np.ndarray) -> list[Proposal]:
+        """Propose the encodings of known origin vectors; `bernoulli` learns from them as from soft bits."""
+        actions = self._decoder.encode(states)
+        memos = map(Memo, states, self._decoder.action_to_code(actions))
+        return [Proposal(action, START, memo) for action, memo in zip(actions, memos, strict=True)]
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Actions (K, n): random in the warm-up and with probability ε, else drawn by the controller."""
+    def ask(self, states: np.ndarray) -> list[Proposal]:
+        """Propose what is random in the warm-up and with probability ε, and else drawn by the controller."""
         # One after the other: a batch cut by the budget draws what the whole one would.
-        drawn = [self._draw(state, len(self.pool) + i) for i, state in enumerate(observations)]
-        self.sources = [source for source, _ in drawn]
-        self._states = observations
-        self._embeddings = np.concatenate([embedding for _, embedding in drawn])
-        return np.clip(self._decoder.code_to_action(self._embeddings), 0.0, 1.0)
+        drawn = [self._draw(state, len(self.pool) + i) for i, state in enumerate(states)]
+        embeddings = np.concatenate([embedding for _, embedding in drawn])
+        actions = np.clip(self._decoder.code_to_action(embeddings), 0.0, 1.0)
+        sources = [source for source, _ in drawn]
+        return [Proposal(*given) for given in zip(actions, sources, map(Memo, states, embeddings), strict=True)]
 
     def _draw(self, state: np.ndarray, child: int) -> tuple[str, np.ndarray]:
         """Source and embedding (1, n) of one child."""
@@ -136,11 +142,11 @@ class Reinforce(Agent):
             logits = self._critic.ascend(logits, self.controller.sigma, steps, length, draws, self.rng)
         return "controller", self.controller.draw(logits[None], self.rng)
 
-    def learn(self, transition: Transition) -> dict[str, float]:
+    def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
         """Add to the pool; after the warm-up, learn what makes the better children more likely."""
-        for entry in zip(self._states, self._embeddings, transition.rewards, strict=True):
-            self.pool.add(*entry)
-        after_warmup = min(len(transition.rewards), len(self.pool) - self.settings.warmup)
+        for proposal, reward in zip(proposals, rewards, strict=True):
+            self.pool.add(proposal.memo.state, proposal.memo.embedding, reward)
+        after_warmup = min(len(rewards), len(self.pool) - self.settings.warmup)
         if after_warmup < 0:
             return {}
         numbers = self._criticise() if self.settings.update == "critic" else self._adam(after_warmup)

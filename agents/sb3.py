@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.wrappers import RescaleAction, RescaleObservation
 
-from agents.base import Agent
+from agents.base import Agent, Proposal
 from agents.trace import Trace
 from nases_env.search_spaces import Architecture
 
@@ -56,7 +56,11 @@ class _Budget(BaseCallback):
 
 
 class SB3Agent(Agent):
-    """A stable-baselines3 model; subclasses name its class and settings."""
+    """A stable-baselines3 model; subclasses name its class and settings.
+
+    The model has a loop of its own, in which it steps and learns: `run` starts that loop instead of asking and telling.
+    An agent that is asked proposes what its present policy draws; what it is told teaches it nothing.
+    """
 
     settings_class = dict
     batches = False
@@ -74,11 +78,15 @@ class SB3Agent(Agent):
         self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **chosen)
         self.model.set_logger(Logger(None, [_ToRecorder(env)]))
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Actions in [0, 1] for origin vectors, drawn from the present policy."""
-        self.sources = [self.algorithm.lower()] * len(observations)
-        actions, _ = self.model.predict((observations / 15.0 - 1.0).astype(np.float32))
-        return ((actions + 1.0) / 2.0).astype(np.float32)
+    @property
+    def source(self) -> str:
+        """What its children come from, for the record."""
+        return self.algorithm.lower()
+
+    def ask(self, states: np.ndarray) -> list[Proposal]:
+        """Propose actions that are drawn from the present policy."""
+        actions, _ = self.model.predict((states / 15.0 - 1.0).astype(np.float32))
+        return [Proposal(action, self.source) for action in ((actions + 1.0) / 2.0).astype(np.float32)]
 
     def run(self, env: Trace, children: int, start: Architecture | None = None, batch: int = 1) -> None:
         """Let the model collect and learn; a network to start from is its first state, no child.
@@ -88,7 +96,7 @@ class SB3Agent(Agent):
         """
         if batch > 1:
             raise ValueError(f"stable-baselines3's agents choose one child at a time; batch is {batch}")
-        env.source = self.algorithm.lower()
+        env.default_source = self.source
         if start is not None:
             self.model.get_env().set_options({"architecture": start})
         self.model.learn(children, callback=_Budget(children), log_interval=1)
@@ -159,6 +167,3 @@ class TD3(SB3Agent):
             size = self._decoder.action_size
             noise = NormalActionNoise(np.zeros(size), np.full(size, noise))
         return settings | {"action_noise": noise}
-
-
-AGENTS: dict[str, type[SB3Agent]] = {"ppo": PPO, "a2c": A2C, "sac": SAC, "td3": TD3}

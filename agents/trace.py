@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from agents.base import Proposal
 from nases_env.search_spaces import Architecture
 
 COLUMNS = (
@@ -41,36 +43,68 @@ class Trace(gym.Wrapper, RecordConstructorArgs):
         self.children = children
         self.steps = 0
         """Children so far."""
-        self.source = ""
-        """What the next action comes from; agents set it."""
+        self.default_source = ""
+        """What `step` records as the source of its action. A loop that steps without proposals sets it once, as a
+        library's own does; `build` records the source of each proposal."""
         self.best: BestChild | None = None
         """None until a child succeeded."""
         self.rows: list[dict[str, Any]] = []
         """A row of COLUMNS for each child."""
 
     def step(self, action: np.ndarray) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Step and record.
+        """Step and record, as Gymnasium's loops do; the child's source is `default_source`.
 
         Raises:
             RuntimeError: If the budget is spent.
         """
-        if self.steps >= self.children:
-            raise RuntimeError(f"the budget of {self.children} children is spent; ask for more with children")
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._record(self._row(float(reward), info))
-        self.steps += 1
-        return observation, reward, terminated, truncated, info
+        self._check_budget(1)
+        return self._step(action, self.default_source)
+
+    def build(self, proposals: Sequence[Proposal]) -> tuple[np.ndarray, np.ndarray]:
+        """Build what an agent proposed: several at once where there are workers, recorded in their order.
+
+        Args:
+            proposals: At least one.
+
+        Returns:
+            Their rewards (K,), and the origin vectors (K, m) that they built.
+
+        Raises:
+            ValueError: If there are no proposals.
+            RuntimeError: If fewer children are left of the budget; none is built then.
+        """
+        if not proposals:
+            raise ValueError("there are no proposals to build; an agent that is asked proposes a child for each state")
+        self._check_budget(len(proposals))
+        if len(proposals) > 1:
+            self.get_wrapper_attr("prefetch")(np.stack([proposal.action for proposal in proposals]))
+        steps = [self._step(proposal.action, proposal.source) for proposal in proposals]
+        return np.array([step[1] for step in steps]), np.array([step[0] for step in steps])
 
     def log(self, numbers: dict[str, float]) -> None:
         """An agent's numbers: not kept here."""
 
-    def _row(self, reward: float, info: dict[str, Any]) -> dict[str, Any]:
+    def _check_budget(self, children: int) -> None:
+        left = self.children - self.steps
+        if children > left:
+            raise RuntimeError(
+                f"the budget of {self.children} children has {left} left, too few to build {children} more; make the "
+                "trace with more children"
+            )
+
+    def _step(self, action: np.ndarray, source: str) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._record(self._row(source, float(reward), info))
+        self.steps += 1
+        return observation, reward, terminated, truncated, info
+
+    def _row(self, source: str, reward: float, info: dict[str, Any]) -> dict[str, Any]:
         if not info["failure"] and (self.best is None or reward > self.best.reward):
             self.best = BestChild(self.steps, reward, self.get_wrapper_attr("architecture"))
         row = {name: info[name] for name in COLUMNS if name in info}
         best_reward = self.best.reward if self.best else reward
         seconds = self.get_wrapper_attr("evaluation").seconds
-        own = {"step": self.steps, "source": self.source, "reward": reward, "best_reward": best_reward}
+        own = {"step": self.steps, "source": source, "reward": reward, "best_reward": best_reward}
         return row | own | {"seconds": seconds}
 
     def _record(self, row: dict[str, Any]) -> None:

@@ -1,28 +1,33 @@
 """What every agent gets from the base class: the loop, and a search that starts from a known network."""
 
 import csv
+import dataclasses
+import doctest
 
 import numpy as np
 import pytest
 
 import agents
-from agents.base import Agent
+from agents import Agent, Proposal
 from agents.recorder import Recorder
 
 
 class Watching(Agent):
-    """Acts at the centre and remembers what it saw."""
+    """Proposes the centre and remembers what it was told; a memo is the state that it was asked in."""
 
     def __init__(self, env, seed):
         super().__init__(env, seed)
         self.seen = []
 
-    def act(self, observations):
-        self.sources = ["centre"] * len(observations)
-        return np.full((len(observations), 20), 0.5, dtype=np.float32)
+    def start_from(self, states):
+        proposals = super().start_from(states)
+        return [dataclasses.replace(proposal, memo=state) for proposal, state in zip(proposals, states, strict=True)]
 
-    def learn(self, transition):
-        self.seen.append(transition)
+    def ask(self, states):
+        return [Proposal(np.full(20, 0.5, dtype=np.float32), "centre", state) for state in states]
+
+    def tell(self, proposals, rewards, next_states):
+        self.seen.append((proposals, rewards, next_states))
         return {}
 
 
@@ -41,11 +46,16 @@ def _search(closed_form, folder, known=None):
         return agent.seen, recorder.env, [row["source"] for row in csv.DictReader(file)]
 
 
+def test_the_example_of_how_to_write_an_agent_runs():
+    failed, attempted = doctest.testmod(agents.base)
+    assert attempted and not failed
+
+
 def test_states_follow_each_other(closed_form, tmp_path):
     seen, _, sources = _search(closed_form, tmp_path)
     assert sources == ["centre"] * 3
-    for before, after in zip(seen, seen[1:], strict=False):
-        np.testing.assert_array_equal(before.next_observations, after.observations)
+    for (_, _, next_states), ((proposal,), _, _) in zip(seen, seen[1:], strict=False):
+        np.testing.assert_array_equal(next_states[0], proposal.memo)
 
 
 def test_a_batch_is_chosen_before_any_of_it_is_known(closed_form, known, tmp_path):
@@ -56,12 +66,12 @@ def test_a_batch_is_chosen_before_any_of_it_is_known(closed_form, known, tmp_pat
     agent = Watching(recorder, 0)
     agent.run(recorder, 8, known, batch=3)
     recorder.close()
-    assert [len(transition.actions) for transition in agent.seen] == [1, 3, 3, 1]
+    assert [len(proposals) for proposals, _, _ in agent.seen] == [1, 3, 3, 1]
     assert [len(actions) for actions in asked] == [3, 3]
-    for before, after in zip(agent.seen, agent.seen[1:], strict=False):
+    for (_, _, next_states), (proposals, _, _) in zip(agent.seen, agent.seen[1:], strict=False):
         # All children of a batch are chosen in the state that the last one before them left.
-        last = np.repeat(before.next_observations[-1:], len(after.observations), axis=0)
-        np.testing.assert_array_equal(after.observations, last)
+        for proposal in proposals:
+            np.testing.assert_array_equal(proposal.memo, next_states[-1])
     with (tmp_path / "children.csv").open() as file:
         assert [row["source"] for row in csv.DictReader(file)] == ["start"] + ["centre"] * 7
 
@@ -70,9 +80,10 @@ def test_the_encoding_of_a_known_network_is_the_first_child(closed_form, known, 
     seen, env, sources = _search(closed_form, tmp_path, known)
     assert sources == ["start", "centre", "centre"]
     origin = env.space.origin_of(known)[None]
-    np.testing.assert_array_equal(seen[0].observations, origin)
-    np.testing.assert_array_equal(seen[0].actions, env.decoder.encode(origin))
-    np.testing.assert_array_equal(seen[0].next_observations, env.decoder.decode(env.decoder.encode(origin)))
+    (proposal,), _, next_states = seen[0]
+    np.testing.assert_array_equal(proposal.memo, origin[0])
+    np.testing.assert_array_equal(proposal.action, env.decoder.encode(origin)[0])
+    np.testing.assert_array_equal(next_states, env.decoder.decode(env.decoder.encode(origin)))
 
 
 def test_the_identity_builds_the_known_network_itself(closed_form, known):
@@ -98,8 +109,8 @@ def test_the_pool_knows_the_encoding_of_the_known_network(closed_form, known, tm
     recorder.close()
     space, decoder = recorder.env.space, recorder.env.decoder
     origin = space.origin_of(known)
-    np.testing.assert_array_equal(agent.pool._states[0], origin)
-    np.testing.assert_array_equal(agent.pool._embeddings[0], decoder.encode(origin[None])[0])
+    np.testing.assert_array_equal(agent.pool.last().states[0], origin)
+    np.testing.assert_array_equal(agent.pool.last().embeddings[0], decoder.encode(origin[None])[0])
 
 
 def test_agents_of_stable_baselines3_refuse_a_batch(closed_form, tmp_path):

@@ -1,5 +1,6 @@
-"""What every agent has to do: act in the box, follow its seed, replay after a kill, find what is easy to find."""
+"""What every agent has to do: stay in the box, follow its seed, replay after a kill, find what is easy to find."""
 
+import copy
 import dataclasses
 
 import gymnasium as gym
@@ -11,6 +12,8 @@ from agents.reinforce import ReinforceSettings
 from agents.trace import Trace
 
 LEARNERS = [name for name in agents.NAMES if not name.startswith("random")]
+BATCHES = [name for name in agents.NAMES if agents.find(name).batches]
+"""Agents that are asked and told; stable-baselines3's run a loop of their own."""
 SETTINGS = {
     "reinforce": {"warmup": 5},
     "sac": {"learning_starts": 5},
@@ -55,6 +58,16 @@ class TestEveryAgent:
             assert action.dtype == np.float32 and env.action_space.contains(action)
         assert all(row["source"] for row in trace.rows)
 
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_it_proposes_a_child_for_each_state(self, name, count, closed):
+        env = closed(name)
+        agent = agents.find(name)(Trace(env, CHILDREN), 0)
+        proposals = agent.ask(env.space.sample(np.random.default_rng(0), count))
+        assert len(proposals) == count
+        for proposal in proposals:
+            assert proposal.action.dtype == np.float32 and env.action_space.contains(proposal.action)
+            assert proposal.source
+
     def test_its_seed_decides(self, name, closed):
         first, again, other = (
             [row["architecture_key"] for row in _search(closed(name), name, seed).rows] for seed in (3, 3, 4)
@@ -83,7 +96,33 @@ def test_it_finds_better_children_where_that_is_easy(name, closed):
     assert rewards[-children // 4 :].mean() > 0.5 + 0.02  # a random action's mean is 0.5
 
 
-@pytest.mark.parametrize("name", [name for name in agents.NAMES if agents.find(name).batches])
+@pytest.mark.parametrize("name", BATCHES)
+class TestEveryAgentThatIsAskedAndTold:
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    @pytest.mark.parametrize("children", [0, 12])
+    def test_asked_twice_before_it_is_told_it_is_told_in_either_order(self, name, children, order, closed):
+        after = [self._after(name, children, order, closed(name), memo_kept) for memo_kept in (True, False)]
+        for kept, copied in zip(*after, strict=True):  # nothing hangs on which object a proposal or its memo is
+            assert kept.source == copied.source
+            np.testing.assert_array_equal(kept.action, copied.action)
+
+    def _after(self, name, children, order, env, memo_kept):
+        """What is proposed after a search that was asked twice, for three children and for two, before it was told."""
+        env.prefetch = lambda _: None
+        trace = Trace(env, children + 5)
+        agent = agents.find(name)(trace, 0, agents.make_settings(name, SETTINGS.get(name, {})))
+        agent.run(trace, children)
+        states = env.space.sample(np.random.default_rng(0), 5)
+        asked = [agent.ask(states[:3]), agent.ask(states[3:])]
+        brought = [trace.build(proposals) for proposals in asked]
+        for i in order:
+            numbers = agent.tell(asked[i] if memo_kept else copy.deepcopy(asked[i]), *brought[i])
+            assert all(np.isfinite(number) for number in numbers.values())
+        assert [row["source"] for row in trace.rows[children:]] == [proposal.source for proposal in sum(asked, [])]
+        return agent.ask(states[:1])
+
+
+@pytest.mark.parametrize("name", BATCHES)
 def test_a_batch_is_chosen_together(name, closed):
     env = closed(name)
     asked = []
@@ -93,7 +132,7 @@ def test_a_batch_is_chosen_together(name, closed):
     assert [len(actions) for actions in asked] == [3] * 5
 
 
-@pytest.mark.parametrize("name", [name for name in agents.NAMES if agents.find(name).batches])
+@pytest.mark.parametrize("name", BATCHES)
 def test_a_known_network_is_the_first_child(name, closed):
     env = closed(name)
     known = env.space.architecture(env.space.discretise(env.space.sample(np.random.default_rng(5), 1))[0])

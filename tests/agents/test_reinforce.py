@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from agents.critic import Critic
 from agents.recorder import Recorder
@@ -23,6 +24,11 @@ def _run(closed_form, tmp_path, children, seed=0, decoder="autoencoder", **setti
     return agent, weights, [row.split(",") for row in rows]
 
 
+def _known(agent):
+    """All of the pool: states, embeddings and advantages."""
+    return agent.pool.last(len(agent.pool))
+
+
 def _moved(agent, weights):
     return any(not np.array_equal(value, weights[name]) for name, value in agent.state_dict().items())
 
@@ -41,22 +47,20 @@ def test_the_eleventh_child_updates_the_controller(closed_form, tmp_path):
 
 def test_about_one_child_in_ten_is_random_after_the_warm_up(closed_form, tmp_path):
     agent, _, _ = _run(closed_form, tmp_path, 10)
-    state = agent.pool._states[0][None]
-    sources = []
-    for _ in range(1000):
-        agent.act(state)
-        sources += agent.sources
+    state = _known(agent).states[:1]
+    sources = [agent.ask(state)[0].source for _ in range(1000)]
     assert set(sources) == {"controller", "epsilon"}
     assert 0.07 < np.mean([source == "epsilon" for source in sources]) < 0.13
 
 
 def test_children_of_a_batch_are_explored_one_by_one(closed_form, tmp_path):
     agent, _, _ = _run(closed_form, tmp_path, 8)
-    states = np.repeat(agent.pool._states[0][None], 1000, axis=0)
-    actions = agent.act(states)
+    proposals = agent.ask(np.repeat(_known(agent).states[:1], 1000, axis=0))
+    actions = np.stack([proposal.action for proposal in proposals])
     assert actions.shape == (1000, 20) and len(np.unique(actions, axis=0)) == 1000
-    assert agent.sources[:2] == ["warmup"] * 2  # children 9 and 10
-    assert 0.07 < np.mean([source == "epsilon" for source in agent.sources[2:]]) < 0.13
+    sources = [proposal.source for proposal in proposals]
+    assert sources[:2] == ["warmup"] * 2  # children 9 and 10
+    assert 0.07 < np.mean([source == "epsilon" for source in sources[2:]]) < 0.13
 
 
 def test_a_batch_is_learned_from_as_often_as_its_children_one_by_one(closed_form, tmp_path):
@@ -65,27 +69,23 @@ def test_a_batch_is_learned_from_as_often_as_its_children_one_by_one(closed_form
         env = closed_form()
         env.prefetch = lambda _: None
         recorder = Recorder(env, tmp_path / str(batch), 20, progress=False)
-        agent = Reinforce(recorder, 0, ReinforceSettings(**PAPER))
-        counted = agent._optimiser.step
-        steps.append(0)
-
-        def count(counted=counted):
-            steps[-1] += 1
-            counted()
-
-        agent._optimiser.step = count
-        agent.run(recorder, 20, batch=batch)
+        taken = []
+        hook = register_optimizer_step_post_hook(lambda optimiser, *_, taken=taken: taken.append(optimiser))
+        Reinforce(recorder, 0, ReinforceSettings(**PAPER)).run(recorder, 20, batch=batch)
+        hook.remove()
         recorder.close()
+        steps.append(len(taken))
     assert steps == [10, 10]
 
 
-def _built(agent):
-    return agent._decoder.decode(agent._decoder.code_to_action(np.stack(agent.pool._embeddings)))
+def _built(embeddings, decoder):
+    return decoder.decode(decoder.code_to_action(embeddings))
 
 
 def test_it_sees_the_last_child(closed_form, tmp_path):
     agent, _, _ = _run(closed_form, tmp_path, 30)
-    np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], _built(agent)[:-1])
+    states, embeddings, _ = _known(agent)
+    np.testing.assert_array_equal(states[1:], _built(embeddings, closed_form().decoder)[:-1])
 
 
 @pytest.mark.parametrize(("update", "batch"), [("adam", 1), ("critic", 1), ("critic", 4)])
@@ -117,19 +117,26 @@ def test_the_first_child_after_the_warm_up_is_drawn_with_a_critic_of_all_before_
 
 def test_the_critic_moves_what_is_drawn_to_what_it_values(closed_form, tmp_path):
     agent, _, _ = _run(closed_form, tmp_path, 40, update="critic", epsilon=0.0)
-    states = agent.pool._states[-5:]
-    moved = np.concatenate([agent._draw(state, 40)[1] for state in states])
+    states = agent.pool.last(5).states
+    moved = agent.ask(states)
     agent.settings = dataclasses.replace(agent.settings, steps=0)
-    plain = np.concatenate([agent._draw(state, 40)[1] for state in states])
-    assert agent._critic.value(moved).mean() > agent._critic.value(plain).mean() + 0.5
+    plain = agent.ask(states)
+    critic = agent.state_dict()
+
+    def value(proposals):
+        embeddings = np.stack([proposal.memo.embedding for proposal in proposals])
+        squares = ((embeddings[:, None] - critic["critic.embeddings"]) ** 2).sum(axis=2)
+        return (np.exp(-squares / critic["critic.scale"]) @ critic["critic.weights"]).mean()
+
+    assert value(moved) > value(plain) + 0.5
 
 
 def test_the_critic_learns_from_what_was_built(closed_form, tmp_path):
     recorder = Recorder(closed_form(calibration="both"), tmp_path, 30, progress=False)
-    agent = Reinforce(recorder, 0)
+    agent, decoder = Reinforce(recorder, 0), recorder.env.decoder
     agent.run(recorder, 30)
     recorder.close()
-    built = agent._decoder.action_to_code(agent._decoder.code_to_action(agent.pool.embeddings()).clip(0, 1))
+    built = decoder.action_to_code(decoder.code_to_action(agent.pool.embeddings()).clip(0, 1))
     assert np.abs(built - agent.pool.embeddings()).max() > 0.05
     np.testing.assert_allclose(agent.state_dict()["critic.embeddings"], built, atol=1e-6)
 
@@ -150,7 +157,7 @@ def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_p
     agent.controller.score = lambda states, embeddings: scored.append(embeddings) or score(states, embeddings)
     agent.run(recorder, 15)
     recorder.close()
-    np.testing.assert_array_equal(np.concatenate(scored), np.stack(agent.pool._embeddings)[10:])
+    np.testing.assert_array_equal(np.concatenate(scored), agent.pool.embeddings()[10:])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +176,25 @@ def test_settings_that_cannot_be_are_told(settings):
 
 def test_the_pool_keeps_the_state_before_the_child(closed_form, tmp_path):
     agent, _, _ = _run(closed_form, tmp_path, 3)
-    np.testing.assert_array_equal(np.stack(agent.pool._states)[1:], _built(agent)[:2])
+    states, embeddings, _ = _known(agent)
+    np.testing.assert_array_equal(states[1:], _built(embeddings, closed_form().decoder)[:2])
+
+
+def test_the_pool_keeps_what_belongs_together_whoever_is_told_of_first(closed_form, tmp_path):
+    recorder = Recorder(closed_form(), tmp_path, 2, progress=False)
+    agent = Reinforce(recorder, 0)
+    states = recorder.env.space.sample(np.random.default_rng(0), 2)
+    first, second = (agent.ask(state[None]) for state in states)
+    brought = [recorder.build(proposals) for proposals in (first, second)]
+    agent.tell(second, *brought[1])
+    agent.tell(first, *brought[0])
+    recorder.close()
+    known = _known(agent)
+    np.testing.assert_array_equal(known.states, states[::-1])
+    built = _built(known.embeddings, recorder.env.decoder)
+    np.testing.assert_array_equal(built, np.concatenate([next_states for _, next_states in brought[::-1]]))
+    better_first = brought[0][0][0] > brought[1][0][0]
+    assert known.advantages.argmax() == (1 if better_first else 0)
 
 
 @pytest.mark.parametrize("calibration", ["output", "none", "both"])
@@ -184,30 +209,31 @@ def test_the_pool_keeps_embeddings_as_they_were_drawn(closed_form, tmp_path, pol
         setattr(agent.controller, name, lambda *given, draw=draw: drawn.append(draw(*given)) or drawn[-1])
     agent.run(recorder, 15)
     recorder.close()
-    assert agent.sources == ["controller"]
-    np.testing.assert_array_equal(np.stack(agent.pool._embeddings), np.concatenate(drawn))
+    assert recorder.rows[-1]["source"] == "controller"
+    np.testing.assert_array_equal(agent.pool.embeddings(), np.concatenate(drawn))
     if policy == "bernoulli":
-        assert set(np.unique(agent.pool._embeddings)) == {0.0, 1.0}
+        assert set(np.unique(agent.pool.embeddings())) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("policy", ["logit_normal", "bernoulli", "deterministic"])
 def test_every_policy_raises_the_score_of_what_was_better(closed_form, tmp_path, policy):
     agent, _, _ = _run(closed_form, tmp_path, 10, policy=policy)
-    pool = agent.pool
-    best, worst = int(np.argmax(pool._rewards)), int(np.argmin(pool._rewards))
+    known = _known(agent)
+    best, worst = int(np.argmax(known.advantages)), int(np.argmin(known.advantages))
+    optimiser = torch.optim.Adam(agent.controller.parameters(), lr=PAPER["learning_rate"])
 
     def margin():
         with torch.no_grad():
-            scores = agent.controller.score(np.stack(pool._states), np.stack(pool._embeddings))
+            scores = agent.controller.score(known.states, known.embeddings)
         return float(scores[best] - scores[worst])
 
     before = margin()
     for _ in range(20):
-        batch = pool.sample(10, np.random.default_rng(0))
+        batch = agent.pool.sample(10, np.random.default_rng(0))
         loss = -(torch.from_numpy(batch.advantages).float() * agent.controller.score(*batch[:2])).mean()
-        agent._optimiser.zero_grad()
+        optimiser.zero_grad()
         loss.backward()
-        agent._optimiser.step()
+        optimiser.step()
     assert margin() > before
 
 

@@ -39,7 +39,8 @@ def test_same_seed_same_search(closed_form, tmp_path, name):
 def test_its_actions_reach_the_borders_of_the_box(closed_form, tmp_path):
     recorder = Recorder(closed_form(), tmp_path, 1, progress=False)
     agent = agents.find("ppo")(recorder, 0)
-    actions = agent.act(recorder.observation_space.sample()[None].repeat(200, axis=0))
+    proposals = agent.ask(recorder.observation_space.sample()[None].repeat(200, axis=0))
+    actions = np.stack([proposal.action for proposal in proposals])
     assert actions.min() >= 0 and actions.max() <= 1
     assert actions.min() < 0.05 and actions.max() > 0.95
 
