@@ -17,6 +17,7 @@ import nases_env
 from nases_env import files, rewards, search_spaces
 from nases_env.env import NASESEnv
 from nases_env.ledger import JournalLedger, read_trials
+from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.untrusted import check_types, parse_json
 from nases_env.words import shown
 
@@ -109,7 +110,8 @@ class RunDirectory:
             BlockingIOError: If another process searches here.
         """
         environment = {"id": env_id, "keywords": keywords, "protocol": protocol}
-        settings = json.loads(json.dumps({"options": options, "environment": environment}))
+        content = {"schema": SCHEMA["settings"], "options": options, "environment": environment}
+        settings = json.loads(json.dumps(content))
         # Locked, so that nothing is written under a search that runs.
         ledger = JournalLedger(self.journal, reward=self.reward())
         try:
@@ -167,11 +169,14 @@ class RunDirectory:
             raise FileNotFoundError(f"{self.path} holds no search: {self._settings} is missing")
         try:
             settings = parse_json(self._settings.read_bytes())
+            check_schema(settings, "settings", self._settings)
             check_types(settings, {"options": dict, "environment": dict})
             check_types(settings["environment"], {"id": str, "keywords": dict})
             named = settings["options"].get("env_id", settings["environment"]["id"])
             if named != settings["environment"]["id"]:
                 raise ValueError(f"its options name the environment {shown(named)}, which is not the one it describes")
+        except NewerVersionError:
+            raise
         except ValueError as error:
             raise ValueError(
                 f"{self._settings} is damaged ({error}); restore it, or remove it and resume the search with "

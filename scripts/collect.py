@@ -38,6 +38,7 @@ from nases_env.env import NASESEnv
 from nases_env.evaluators import WorkerStartError
 from nases_env.ledger import read_trials
 from nases_env.pipeline import Child
+from nases_env.schemas import SCHEMA
 from nases_env.search_spaces.base import HIGH, LOW
 from nases_env.surrogates.table import SUFFIX, card_path
 
@@ -245,6 +246,7 @@ def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict
     _, channels, side, _ = data.train.images.shape
     dates = [trial.datetime_complete.date().isoformat() for trial in (trials[0], trials[-1]) if trial.datetime_complete]
     return {
+        "schema": SCHEMA["table"],
         "command": shlex.join(["python", *sys.argv]),
         "protocol": dataclasses.asdict(environment.protocol),
         "dataset": options.dataset.partition(":")[0],

@@ -17,6 +17,7 @@ from nases_env.embeddings import lstm, mlp
 from nases_env.embeddings.base import Decoder, fit_output_table
 from nases_env.embeddings.calibration import KNOTS, Calibration, RankTable
 from nases_env.embeddings.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, Blueprint, Half
+from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces.base import HIGH, LOW
 from nases_env.untrusted import LARGEST_NUMBER, check_size, check_types, parse_json
 
@@ -79,7 +80,7 @@ def save(path: Path, kind: str, simulator: Half, decoder: Half, card: dict) -> d
         kind: One of KINDS.
         simulator: Raw vectors → codes.
         decoder: Codes → raw vectors.
-        card: What to tell about the weights; kind, sizes and the hash of the file are added.
+        card: What to tell about the weights; schema, kind, sizes and the hash of the file are added.
     """
     origin_size, embedding_size = simulator.input_size, decoder.input_size
     tensors = {
@@ -99,7 +100,7 @@ def save(path: Path, kind: str, simulator: Half, decoder: Half, card: dict) -> d
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, data)
     sizes = {"kind": kind, "origin_size": origin_size, "embedding_size": embedding_size}
-    card = {**sizes, **card, "weights_sha256": hashlib.sha256(data).hexdigest()}
+    card = {"schema": SCHEMA["decoder"], **sizes, **card, "weights_sha256": hashlib.sha256(data).hexdigest()}
     write_card(path, card)
     return card
 
@@ -114,7 +115,7 @@ def read_card(path: Path) -> dict:
 
     Raises:
         FileNotFoundError: If the weights or the card are missing.
-        ValueError: If the card is not one of an autoencoder.
+        ValueError: If the card is not one of an autoencoder; NewerVersionError if a newer version wrote it.
     """
     card_path = path.with_suffix(".json")
     for file in (path, card_path):
@@ -122,11 +123,14 @@ def read_card(path: Path) -> dict:
             raise FileNotFoundError(f"{file} is missing; scripts/pretrain.py writes weights with their card")
     try:
         card = parse_json(card_path.read_bytes())
+        check_schema(card, "decoder", card_path)
         check_types(card, CARD_FIELDS)
         if card["kind"] not in KINDS:
             raise ValueError(f"its kind is {card['kind']!r}, none of {', '.join(KINDS)}")
         for name in ("origin_size", "embedding_size"):
             check_size(card[name], name)
+    except NewerVersionError:
+        raise
     except ValueError as error:
         raise ValueError(
             f"{card_path} is no card of an autoencoder that scripts/pretrain.py wrote: {error}; make it again"

@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from nases_env.file_lock import lock
 from nases_env.ledger import records
 from nases_env.ledger.memory import EvaluationId, Ledger, LedgerMismatchError
 from nases_env.ledger.repair import salvaged_files
-from nases_env.ledger.schema import STUDY, Trial
+from nases_env.ledger.schema import STUDY, Trial, written
 from nases_env.search_spaces import Architecture
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class JournalLedger(Ledger):
 
     Raises:
         BlockingIOError: If another process writes to it.
-        ValueError: If a file is not a journal; DamagedJournalError if lines of it are damaged.
+        ValueError: If a file is not a journal; DamagedJournalError if lines of it are damaged, NewerVersionError if a
+            newer version wrote some.
         FileNotFoundError: If a file to reuse is missing.
     """
 
@@ -115,8 +116,7 @@ class JournalLedger(Ledger):
         from optuna.trial import create_trial
 
         params = _params(action)
-        found: dict[str, Any] = identity._asdict() | evaluation.to_dict()
-        found["architecture_json"] = json.loads(architecture.to_json())
+        found = written(identity, evaluation) | {"architecture_json": json.loads(architecture.to_json())}
         found["child"] = self.children  # where a clock ticks slowly, two children's lines would else be the same
         trial = create_trial(
             value=reward,

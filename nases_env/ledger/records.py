@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nases_env.ledger import schema
 from nases_env.ledger.memory import LedgerMismatchError
 from nases_env.ledger.schema import NotASearch, NotWhole, Trial
+from nases_env.schemas import NewerVersionError
 
 if TYPE_CHECKING:
     from nases_env.rewards import Reward
@@ -97,6 +98,7 @@ def read(path: Path, reward: Reward | None = None) -> Records:
         reward: What every child's value has to be; None: values are not compared.
 
     Raises:
+        NewerVersionError: If a newer version wrote one of its children: this one cannot tell what is damaged.
         ValueError: If the file is not the journal of a search; LedgerMismatchError if it is one with another reward.
     """
     lines = io.BytesIO(path.read_bytes()).readlines()
@@ -116,6 +118,8 @@ def read(path: Path, reward: Reward | None = None) -> Records:
                 damages.append(Damage(number, str(error), spare=not line.strip()))
         except Repeated as error:
             damages.append(Damage(number, str(error), spare=True))
+        except NewerVersionError as error:
+            raise NewerVersionError(f"{path}, line {number}: {error}") from error
         except ValueError as error:
             if isinstance(error, NotASearch):
                 foreign.append(f"line {number}: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 from nases_env.evaluators.base import Evaluation
 from nases_env.ledger.memory import EvaluationId
+from nases_env.schemas import SCHEMA, check_schema
 from nases_env.search_spaces import ARCHITECTURES, from_json
 from nases_env.search_spaces.base import key
 
@@ -107,15 +109,22 @@ def trial(operation: Mapping[str, Any]) -> Trial | None:
     return Trial(action, value, *evaluation(operation["user_attrs"]["evaluation"]))
 
 
+def written(identity: EvaluationId, evaluation: Evaluation) -> dict[str, Any]:
+    """What the attribute `evaluation` of a trial says, JSON types only."""
+    return {"schema": SCHEMA["evaluation"], **identity._asdict(), **evaluation.to_dict()}
+
+
 def evaluation(found: Any) -> tuple[EvaluationId, Evaluation]:
     """The attribute `evaluation` of a trial, every field checked. Fields that an `Evaluation` has defaults for may be
     missing, and others may be there: another version wrote them.
 
     Raises:
+        NewerVersionError: If its schema is newer than this version knows.
         ValueError: If a field is missing, or has a type or a value that cannot be.
     """
     if not isinstance(found, dict):
         raise ValueError(f"its evaluation is {found!r:.60}; expected a mapping")
+    check_schema(found, "evaluation", "its evaluation")
     checks = _IDENTITY | _EVALUATION | _BESIDE
     for name, (holds, expected) in checks.items():
         if name in found and not holds(found[name]):
@@ -124,7 +133,8 @@ def evaluation(found: Any) -> tuple[EvaluationId, Evaluation]:
         raise ValueError(f"its evaluation lacks {', '.join(missing)}")
     _check_architecture(found)
     identity = EvaluationId(*(found[name] for name in EvaluationId._fields))
-    return identity, Evaluation(**{name: found[name] for name in _EVALUATION if name in found})
+    fields = [field.name for field in dataclasses.fields(Evaluation)]
+    return identity, Evaluation(**{name: found[name] for name in fields if name in found})
 
 
 def _check_architecture(found: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nases_env import search_spaces
 from nases_env.children.protocol import Protocol
+from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
 from nases_env.surrogates import features
 from nases_env.surrogates.macro import Images, MacroFeatures
@@ -68,13 +69,16 @@ def parse(data: bytes, file: Path) -> Card:
         file: Where it is from, for the error.
 
     Raises:
-        ValueError: If it is not what the fit of a surrogate writes.
+        ValueError: If it is not what the fit of a surrogate writes; NewerVersionError if a newer version wrote it.
     """
     try:
         fields = parse_json(data)
+        check_schema(fields, KIND, file)
         check_types(fields, NEEDED)
         check_types(fields, TOLD, optional=True)
         return _card(fields)
+    except NewerVersionError:
+        raise
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise ValueError(
             f"{file} is no card that scripts/fit_surrogate.py writes now ({error}); fit the surrogate again"

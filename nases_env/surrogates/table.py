@@ -17,6 +17,7 @@ import numpy as np
 
 from nases_env import search_spaces
 from nases_env.children.protocol import Protocol
+from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
 from nases_env.surrogates.macro import Images
 from nases_env.untrusted import parse_json
@@ -73,7 +74,7 @@ def read(path: Path) -> Table:
 
     Raises:
         FileNotFoundError: If either is missing.
-        ValueError: If they are not what `scripts/collect.py` writes.
+        ValueError: If they are not what `scripts/collect.py` writes; NewerVersionError if a newer version wrote them.
     """
     card_file = card_path(path)
     for file in (path, card_file):
@@ -81,10 +82,13 @@ def read(path: Path) -> Table:
             raise FileNotFoundError(f"{file} is missing; scripts/collect.py --table writes tables with their card")
     try:
         card, data = parse_json(card_file.read_bytes()), path.read_bytes()
+        check_schema(card, "table", card_file)
         if missing := [name for name in CARD_FIELDS if name not in card]:
             raise ValueError(f"the card lacks {', '.join(missing)}")
         lines = list(csv.DictReader(io.StringIO(gzip.decompress(data).decode())))
         return _table(card, hashlib.sha256(data).hexdigest(), lines)
+    except NewerVersionError:
+        raise
     except (ValueError, KeyError, TypeError, IndexError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"{path} and its card {card_file} are not what scripts/collect.py writes now ({error!r}); write them again"
