@@ -23,13 +23,13 @@ class DiscreteAgent(Agent):
     def __init__(self, env: Trace, seed: int, settings: Any = None):
         super().__init__(env, seed, settings)
         self.space = env.get_wrapper_attr("space")
-        self.bins = np.array([len(dimension.centres) for dimension in self.space.dimensions])
+        self.bins = self.space.bins()
         """Choices of each dimension, (m,)."""
 
     def start_from(self, states: np.ndarray) -> list[Proposal]:
         """Propose known origin vectors; their choices are the bins that they lie in."""
         actions = self._decoder.encode(states)
-        return [Proposal(action, START, row) for action, row in zip(actions, self.bins_of(states), strict=True)]
+        return [Proposal(action, START, row) for action, row in zip(actions, self.space.choices(states), strict=True)]
 
     def ask(self, states: np.ndarray) -> list[Proposal]:
         """Propose the centres of the chosen bins."""
@@ -44,14 +44,6 @@ class DiscreteAgent(Agent):
     def random_choices(self, count: int) -> np.ndarray:
         """Every bin equally often, (count, m)."""
         return self.rng.integers(self.bins, size=(count, len(self.bins)))
-
-    def bins_of(self, origins: np.ndarray) -> np.ndarray:
-        """The bins of origin vectors (K, m)."""
-        columns = [
-            np.searchsorted(dimension.edges[1:-1], origins[:, i], side="left")
-            for i, dimension in enumerate(self.space.dimensions)
-        ]
-        return np.stack(columns, axis=1)
 
     @abstractmethod
     def choose(self, count: int) -> tuple[list[str], np.ndarray]:

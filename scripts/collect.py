@@ -39,6 +39,7 @@ from nases_env.evaluators import WorkerStartError
 from nases_env.ledger import read_trials
 from nases_env.pipeline import Child
 from nases_env.schemas import SCHEMA
+from nases_env.search_spaces import registry
 from nases_env.search_spaces.base import HIGH, LOW
 from nases_env.surrogates.table import SUFFIX, card_path
 
@@ -48,8 +49,6 @@ GOOD = 0.1
 """Share of the children so far that are mutated, those with the highest rewards."""
 MUTATED = 3
 """Numbers of an origin vector that a mutation draws anew, at most."""
-SOURCES = {"macro": "autoencoder-uniform", "micro": "autoencoder"}
-"""Decoders whose actions are a source, where none is named."""
 ROUND = 20
 """Architectures that are chosen together."""
 
@@ -280,7 +279,7 @@ def main(options: Options) -> int:
         environment = gym.make("NASES-v0", ledger=str(run.journal), **keywords).unwrapped
         assert isinstance(environment, NASESEnv)
         environment.prepare()
-        decoder = options.decoder or SOURCES[options.space]
+        decoder = options.decoder or registry.find(options.space).covering
         options = dataclasses.replace(options, decoder=decoder)
         plan = Plan(environment, embeddings.make(decoder, environment.space, "output"), options)
         settings = {

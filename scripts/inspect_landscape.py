@@ -1,5 +1,6 @@
 """What an agent walks on: how rewards vary over the embedding of some decoders, on a surrogate.
 
+python scripts/inspect_landscape.py
 python scripts/inspect_landscape.py --decoders autoencoder autoencoder-uniform pca identity
 """
 
@@ -21,6 +22,7 @@ import tyro
 import nases_env  # noqa: F401  (registers the ids)
 from nases_env import embeddings
 from nases_env.embeddings.coverage import found_again
+from nases_env.search_spaces import registry
 
 STEPS = (0.05, 0.1, 0.2)
 BATCH = 256
@@ -30,8 +32,8 @@ BATCH = 256
 class Options:
     """Draws uniform actions, and their neighbours; prints and writes a row a decoder and calibration."""
 
-    decoders: tuple[str, ...] = embeddings.SHIPPED["macro"]
-    """Names or weights files, see scripts/search.py."""
+    decoders: tuple[str, ...] = ()
+    """Names or weights files, see scripts/search.py; none: all that are shipped for the environment's space."""
     calibrations: tuple[str, ...] = ("none", "output", "both")
     """Of each decoder."""
     env_id: str = "NASES-Digits-Surrogate-v0"
@@ -87,7 +89,7 @@ def main(options: Options) -> int:
 def table(options: Options) -> list[dict]:
     """A row for each decoder and calibration."""
     rows = []
-    for name in options.decoders:
+    for name in options.decoders or _shipped(options.env_id):
         for calibration in options.calibrations:
             env = gym.make_vec(options.env_id, num_envs=BATCH, decoder=name, calibration=calibration, noise=False)
             decoder = env.unwrapped.decoder  # type: ignore[attr-defined]
@@ -96,6 +98,14 @@ def table(options: Options) -> list[dict]:
             env.close()
             print(f"{name} {calibration}: " + ", ".join(f"{key} {value:.2f}" for key, value in measured.items()))
     return rows
+
+
+def _shipped(env_id: str) -> tuple[str, ...]:
+    """The decoders of an environment's space."""
+    env = gym.make(env_id, decoder="identity")
+    space = env.get_wrapper_attr("space")
+    env.close()
+    return registry.find(space.name).decoders
 
 
 if __name__ == "__main__":

@@ -10,20 +10,13 @@ from torch import nn
 
 from nases_env.children import network_file, padding
 from nases_env.children.base import Child
-from nases_env.children.macro import MacroChild
-from nases_env.children.micro import MicroChild
 from nases_env.children.network_file import TrainedFiles
 from nases_env.children.padding import AnyModule
 from nases_env.children.protocol import Protocol
 from nases_env.children.torch_state import own_torch_state
 from nases_env.children.trained import TrainedNetwork
 from nases_env.children.training import resolve_device
-from nases_env.search_spaces import Architecture, MacroArchitecture, MicroArchitecture
-
-CHILDREN: dict[type[Architecture], type[MacroChild | MicroChild]] = {
-    MacroArchitecture: MacroChild,
-    MicroArchitecture: MicroChild,
-}
+from nases_env.search_spaces import Architecture, registry
 
 
 def skeleton(
@@ -36,15 +29,15 @@ def skeleton(
 ) -> Child:
     """The network before its weights are drawn; on the device `meta` it has shapes and no memory.
 
-    See `MacroChild` and `MicroChild`.
+    See `macro.MacroChild` and `micro.MicroChild`.
 
     Raises:
         TypeError: If no child is known for this kind of architecture.
     """
-    kind = next((child for known, child in CHILDREN.items() if isinstance(architecture, known)), None)
-    if kind is None:
+    found = registry.of(architecture)
+    if found is None:
         raise TypeError(f"no network is known for {type(architecture).__name__}")
-    return kind(architecture, protocol, channels, classes, checkpointing, device)  # type: ignore[arg-type]
+    return registry.load(found.child)(architecture, protocol, channels, classes, checkpointing, device)
 
 
 def load(folder: str | Path, device: str = "cpu") -> TrainedNetwork:

@@ -10,12 +10,12 @@ from nases_env.embeddings import calibration as calibrations
 from nases_env.embeddings.autoencoder import Autoencoder, fresh_simulator
 from nases_env.embeddings.base import Decoder
 from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder, principal_components, random_projection
+from nases_env.search_spaces import registry
 from nases_env.search_spaces.base import SearchSpace
 from nases_env.words import shown
 
 __all__ = [
     "EMBEDDING_SIZE",
-    "SHIPPED",
     "Autoencoder",
     "Decoder",
     "IdentityDecoder",
@@ -26,19 +26,19 @@ __all__ = [
 
 EMBEDDING_SIZE = 20
 """Numbers in an action, chosen by the compression of Table 1 (v1, section 4.1.3)."""
-SHIPPED = {"macro": ("autoencoder", "autoencoder-uniform", "autoencoder-paper"), "micro": ("autoencoder",)}
-"""Pretrained decoders of each space, v1's MLP and v3's LSTM: trained by squared error, with an encoder fine-tuned as
-its inverse; both halves fine-tuned so that uniform actions reach the whole space; at the paper's test loss."""
 LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
+"""Weights and cards of the decoders that the spaces' registrations name, v1's MLP and v3's LSTM. `autoencoder` was
+trained by squared error, with an encoder fine-tuned as its inverse; both halves of `autoencoder-uniform` were
+fine-tuned so that uniform actions reach the whole space; `autoencoder-paper` has the paper's test loss."""
 
 
 def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder:
     """The decoder of that name, for a space. Cheap: weights are read when they are first used.
 
     Args:
-        decoder: One of SHIPPED, `pca`, `random`, `identity`, or the path of a `.safetensors` file that
-            `scripts/pretrain.py` wrote.
+        decoder: One that is shipped for the space, see `search_spaces.registry`, `pca`, `random`, `identity`, or the
+            path of a `.safetensors` file that `scripts/pretrain.py` wrote.
         space: The space whose origin vectors are decoded.
         calibration: `output`, `none` or `both`, see `calibration.Calibration`.
 
@@ -47,7 +47,7 @@ def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder
         FileNotFoundError: If the weights or their card are missing.
     """
     checked = calibrations.check(calibration)
-    shipped, name = SHIPPED[space.name], os.fspath(decoder) if is_path(decoder) else ""
+    shipped, name = registry.find(space.name).decoders, os.fspath(decoder) if is_path(decoder) else ""
     if name == "identity":
         return IdentityDecoder(space.origin_size)
     if name in LINEAR:

@@ -6,12 +6,9 @@ from types import ModuleType
 
 import numpy as np
 
-from nases_env.rendering import macro, micro
-from nases_env.search_spaces import Architecture, MacroArchitecture, MicroArchitecture
+from nases_env.search_spaces import Architecture, registry
 
 __all__ = ["picture", "table"]
-
-ROOMS: dict[type[Architecture], ModuleType] = {MacroArchitecture: macro, MicroArchitecture: micro}
 
 
 def table(architecture: Architecture) -> str:
@@ -33,10 +30,11 @@ def picture(architecture: Architecture) -> np.ndarray:
 
 
 def _room(architecture: Architecture) -> ModuleType:
-    room = next((room for known, room in ROOMS.items() if isinstance(architecture, known)), None)
-    if room is None:
+    found = registry.of(architecture)
+    if found is None:
+        known = ", ".join(each.architecture.__name__ for each in registry.REGISTERED.values())
         raise TypeError(
-            f"cannot render {architecture!r} of type {type(architecture).__name__}; expected one of "
-            f"{', '.join(kind.__name__ for kind in ROOMS)}, such as a space's `architecture` returns"
+            f"cannot render {architecture!r} of type {type(architecture).__name__}; expected one of {known}, such as a "
+            "space's `architecture` returns"
         )
-    return room
+    return registry.load(found.rendering)

@@ -1,5 +1,6 @@
 """What can be built: search spaces and their architectures. Numpy and dataclasses only."""
 
+from nases_env.search_spaces import registry
 from nases_env.search_spaces.base import Architecture, Dimension, SearchSpace, read_fields
 from nases_env.search_spaces.macro import MacroArchitecture, MacroLayer, MacroSpace
 from nases_env.search_spaces.micro import MicroArchitecture, MicroSpace
@@ -19,27 +20,20 @@ __all__ = [
 ]
 
 
-ARCHITECTURES: dict[str, type[MacroArchitecture | MicroArchitecture]] = {
-    MacroSpace.name: MacroArchitecture,
-    MicroSpace.name: MicroArchitecture,
-}
-"""What each space is made of."""
-
-
 def from_json(text: str) -> Architecture:
     """The architecture of `Architecture.to_json`, of whichever space.
 
     Raises:
         ValueError: If the text is not an architecture.
     """
-    expected = f"expected JSON whose 'space' is one of {', '.join(ARCHITECTURES)}"
+    expected = f"expected JSON whose 'space' is one of {', '.join(registry.REGISTERED)}"
     try:
         space = read_fields(text)["space"]
     except ValueError as error:
         raise ValueError(f"not an architecture: {shown(text)}; {expected} ({error})") from error
-    if not isinstance(space, str) or space not in ARCHITECTURES:
+    if not isinstance(space, str) or space not in registry.REGISTERED:
         raise ValueError(f"not an architecture: {shown(text)}; {expected}, not {shown(space)}")
-    return ARCHITECTURES[space].from_json(text)
+    return registry.find(space).architecture.from_json(text)
 
 
 def make(space: str = "macro", rules: str = "paper") -> SearchSpace:
@@ -48,10 +42,8 @@ def make(space: str = "macro", rules: str = "paper") -> SearchSpace:
     Raises:
         ValueError: If there is no such space, or it has no such rules.
     """
-    if not isinstance(space, str) or space not in ARCHITECTURES:
-        raise ValueError(f"there is no search space {shown(space)}; choose one of {', '.join(ARCHITECTURES)}")
-    if space == MacroSpace.name:
-        return MacroSpace(rules)
-    if not isinstance(rules, str) or rules != "paper":
-        raise ValueError(f"the micro space has no rules {shown(rules)}; it has 'paper' only")
-    return MicroSpace()
+    found = registry.find(space)
+    if not isinstance(rules, str) or rules not in found.rules:
+        known = ", ".join(map(repr, found.rules))
+        raise ValueError(f"the {found.name} space has no rules {shown(rules)}; it has {known}")
+    return found.make(rules)

@@ -130,6 +130,8 @@ class SearchSpace(ABC):
     """Maps origin vectors (K, n) in [LOW, HIGH] to architectures."""
 
     name: str
+    rules_name: str = "paper"
+    """Which of the space's rules it follows."""
     dimensions: tuple[Dimension, ...]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -140,6 +142,10 @@ class SearchSpace(ABC):
         """Numbers in an origin vector, n."""
         return len(self.dimensions)
 
+    def bins(self) -> np.ndarray:
+        """Choices of each dimension, int (n,)."""
+        return np.array([len(dimension.edges) - 1 for dimension in self.dimensions])
+
     def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Uniform origin vectors, float32 (count, n)."""
         return rng.uniform(LOW, HIGH, (count, self.origin_size)).astype(np.float32)
@@ -149,6 +155,14 @@ class SearchSpace(ABC):
         choices = np.atleast_2d(choices)
         columns = [dimension.centres[choices[:, i]] for i, dimension in enumerate(self.dimensions)]
         return np.stack(columns, axis=1).astype(np.float32)
+
+    def choices(self, origins: np.ndarray) -> np.ndarray:
+        """The bins, int (K, n), that the numbers of origin vectors (K, n) lie in."""
+        columns = [
+            np.searchsorted(dimension.edges[1:-1], origins[:, i], side="left")
+            for i, dimension in enumerate(self.dimensions)
+        ]
+        return np.stack(columns, axis=1)
 
     def check_origins(self, origins: np.ndarray) -> np.ndarray:
         """The origin vectors as float64 (K, n).

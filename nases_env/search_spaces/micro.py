@@ -102,12 +102,7 @@ class MicroSpace(SearchSpace):
 
     def discretise(self, origins: np.ndarray) -> np.ndarray:
         """Rows (K, 40), see the class."""
-        numbers = self.check_origins(origins)
-        columns = [
-            np.searchsorted(dimension.edges[1:-1], numbers[:, i], side="left")
-            for i, dimension in enumerate(self.dimensions)
-        ]
-        return _canonical(np.stack(columns, axis=1))
+        return _canonical(self.choices(self.check_origins(origins)))
 
     def decisions(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """input and operation (K, 20 each)."""

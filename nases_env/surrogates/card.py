@@ -13,7 +13,8 @@ from nases_env.children.protocol import Protocol
 from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
 from nases_env.surrogates import features
-from nases_env.surrogates.macro import Images, MacroFeatures
+from nases_env.surrogates.features import Features
+from nases_env.surrogates.macro import Images
 from nases_env.untrusted import check_size, check_types, numbers, parse_json
 
 TARGETS = ("train_accuracy", "validation_accuracy")
@@ -52,7 +53,7 @@ class Card:
     fields: dict[str, Any]
     protocol: Protocol
     space: SearchSpace
-    features: MacroFeatures
+    features: Features
     coefficients: np.ndarray
     """The linear model's coefficients, (2, F), in the order of TARGETS."""
     intercepts: np.ndarray
