@@ -10,18 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nases_env.children.macro_sizes import Layout, MacroSizes
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces.base import SearchSpace
-from nases_env.search_spaces.macro import CONVOLUTION, LAYERS, OPERATIONS, PAIRS, RULES
+from nases_env.search_spaces.macro import LAYERS, OPERATIONS, RULES
 
 STAGES = 3
 """Equal parts of the layers; the protocols' reductions lie between them."""
 DECAYS = (0.8, 0.5)
 """What is left of a signal that a layer weakens."""
 LARGEST = max(RULES["paper"].sizes)
-SEPARABLE = OPERATIONS.index("separable")
 
-_EARLY, _LATE = np.array(PAIRS).T
 _STAGE = np.arange(LAYERS) * STAGES // LAYERS
 _SAME_STAGE = _STAGE[:, None] == _STAGE
 
@@ -50,25 +49,17 @@ class MacroFeatures:
 
     def __init__(self, space: SearchSpace, protocol: Protocol, images: Images):
         self._space = space
-        self._images = images
-        self._filters = np.array([protocol.filters(10 * tens) for tens in range(31)])
-        sides = [images.side]
-        for layer in range(1, LAYERS):
-            sides.append(-(-sides[-1] // 2) if layer in protocol.reductions else sides[-1])
-        self._pixels = np.array(sides) ** 2
+        self._sizes = MacroSizes(space, protocol, *images)
         self._layers = _layer_table()
 
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features, float64 (K, F), and the children's exact parameters and FLOPs of one image, int64 (K,), of rows
         (K, 150).
         """
-        network = self._network(rows)
-        weights, normalised = self._weights(network)
-        groups = self._groups(network, weights)
-        classifier = network.inputs[:, LAYERS] * self._images.classes
-        parameters = (weights + 2 * normalised).sum(axis=1) + classifier + self._images.classes
-        flops = 2 * ((weights * self._pixels).sum(axis=1) + classifier)
-        return np.concatenate([*groups.values()], axis=1), parameters, flops
+        layout = self._sizes.layout(rows)
+        weights = self._sizes.weights(layout)
+        groups = self._groups(layout, weights)
+        return np.concatenate([*groups.values()], axis=1), *self._sizes.totals(layout, weights)
 
     @cached_property
     def count(self) -> int:
@@ -83,25 +74,25 @@ class MacroFeatures:
         hot += [decided["filter_size"] == size for size in RULES["paper"].sizes]
         return np.concatenate([*hot, decided["filters"], decided["links"]], axis=1).astype(float)
 
-    def _groups(self, network: _Network, weights: np.ndarray) -> dict[str, np.ndarray]:
+    def _groups(self, layout: Layout, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Features by what they tell, (K, n) each."""
-        channels = network.reads * network.widths[:, None]
+        channels = layout.reads * layout.widths[:, None]
         share = channels / channels.sum(axis=2, keepdims=True).clip(min=1)
         influence, direct = _influence(share)[:, :, None], share[:, LAYERS]
-        layers = self._layers[network.operations, network.sizes]
+        layers = self._layers[layout.operations, layout.sizes]
         operations, sized, factors = np.split(layers, (len(OPERATIONS), 2 * len(OPERATIONS)), axis=2)
         signals = _signals(share, factors)
-        links = network.reads.sum(axis=2)[:, 1:] - 1
+        links = layout.reads.sum(axis=2)[:, 1:] - 1
         totals = [
             np.log(weights.sum(axis=1)),
-            np.log(network.inputs[:, LAYERS]),
-            network.inputs.max(axis=1),
+            np.log(layout.inputs[:, LAYERS]),
+            layout.inputs.max(axis=1),
             links.sum(axis=1),
             links[:, -1],
         ]
         parts = (
             weights[:, :, None],
-            network.widths[:, :, None],
+            layout.widths[:, :, None],
             operations,
             influence * layers[:, :, : 2 * len(OPERATIONS)],
         )
@@ -110,48 +101,13 @@ class MacroFeatures:
             "totals": np.stack(totals, axis=1),
             "log_weights": np.log(by_stage[:, :, 0]),
             "width, operations": by_stage[:, :, 1:].reshape(len(weights), -1),
-            "links": (network.reads[:, :LAYERS] * _SAME_STAGE).reshape(len(weights), STAGES, -1).sum(axis=2),
+            "links": (layout.reads[:, :LAYERS] * _SAME_STAGE).reshape(len(weights), STAGES, -1).sum(axis=2),
             "direct": direct,
             "direct_operations": (direct[:, :, None] * operations).sum(axis=1),
-            "log_narrowing": np.log(network.widths / network.inputs[:, :LAYERS]),
+            "log_narrowing": np.log(layout.widths / layout.inputs[:, :LAYERS]),
             "signal": signals[:, :LAYERS, 0],
             "classifier_signals": signals[:, LAYERS],
         }
-
-    def _network(self, rows: np.ndarray) -> _Network:
-        decided = self._space.decisions(rows)
-        reads = np.zeros((len(rows), LAYERS + 1, LAYERS))
-        reads[:, np.arange(1, LAYERS + 1), np.arange(LAYERS)] = 1
-        reads[:, _LATE + 1, _EARLY] = decided["links"]
-        widths = self._filters[decided["filters"]]
-        inputs = (reads * widths[:, None]).sum(axis=2).astype(np.int64)
-        inputs[:, 0] = self._images.channels
-        return _Network(decided["operation"], decided["filter_size"], widths, reads, inputs)
-
-    def _weights(self, network: _Network) -> tuple[np.ndarray, np.ndarray]:
-        """Weights of convolutions and normalised channels, int64 (K, layers) each."""
-        operations, sizes, widths = network.operations, network.sizes, network.widths
-        convolution, separable = operations == CONVOLUTION, operations == SEPARABLE
-        weights = network.inputs[:, :LAYERS] * widths
-        weights[:, 0] = 0  # the first layer has no 1×1 convolution
-        inputs = np.concatenate([network.inputs[:, :1], widths[:, 1:]], axis=1)
-        weights = weights + convolution * sizes**2 * inputs * widths
-        weights = weights + separable * 2 * (sizes**2 + widths) * widths
-        normalised = widths * (1 + convolution + 2 * separable)
-        normalised[:, 0] = widths[:, 0]
-        return weights, normalised
-
-
-class _Network(NamedTuple):
-    operations: np.ndarray
-    """(K, layers)."""
-    sizes: np.ndarray
-    widths: np.ndarray
-    """Channels that each layer puts out."""
-    reads: np.ndarray
-    """(K, layers + 1, layers): whether a layer, or at the end the classifier, reads another one."""
-    inputs: np.ndarray
-    """Channels that each reads, (K, layers + 1)."""
 
 
 def _influence(share: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nases_env.children import build
+from nases_env.children.macro_sizes import MacroSizes
 from nases_env.children.padding import count_parameters
 from nases_env.children.presets import PRESETS
 from nases_env.search_spaces.macro import LAYERS
@@ -83,6 +84,6 @@ def _pair(early, late):
 
 
 def _groups(space, protocol, row):
-    features = MacroFeatures(space, protocol, DIGITS)
-    network = features._network(row[None])
-    return features._groups(network, features._weights(network)[0])
+    sizes = MacroSizes(space, protocol, *DIGITS)
+    layout = sizes.layout(row[None])
+    return MacroFeatures(space, protocol, DIGITS)._groups(layout, sizes.weights(layout))
