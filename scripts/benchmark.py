@@ -2,8 +2,10 @@
 
     python scripts/benchmark.py
     python scripts/benchmark.py --children 6 --published --pure --workers 2 --json runs/benchmark.json
+    python scripts/benchmark.py --space micro --protocol digits-micro --rungs ours
 
-Children are trained three ways: `b0` is a tutorial's loop, `b1` a careful user's, `ours` the package's.
+Children are trained three ways: `b0` is a tutorial's loop, `b1` a careful user's, `ours` the package's. The first two
+know the macro space only.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from nases_env.children.protocol import Protocol
 from nases_env.children.training import resolve_device
 from nases_env.evaluators import Evaluation, WorkerStartError
 from nases_env.evaluators.in_process import InProcessEvaluator
-from nases_env.search_spaces import Architecture, MacroArchitecture, MacroSpace
+from nases_env.search_spaces import Architecture, MacroArchitecture, SearchSpace
 from nases_env.search_spaces.macro import LAYERS, MacroLayer
 
 ACTIONS = 10_000
@@ -62,6 +64,8 @@ class Options:
     workers: int = 0
     """Also all children in so many worker processes, compared with one; 0: not."""
 
+    space: str = "macro"
+    """Search space: macro or micro."""
     dataset: str = "digits"
     """digits, cifar10 or imagefolder:PATH."""
     data_dir: str = "data"
@@ -80,6 +84,19 @@ class Options:
     json: Path | None = None
     """File for the rows, the machine and the versions."""
 
+    def check(self) -> None:
+        """Raise ValueError where a number cannot be, or the space has not what is asked for."""
+        if self.repeats < 1 or min(self.children, self.workers) < 0:
+            raise ValueError(
+                f"--repeats {self.repeats} has to be at least 1, --children {self.children} and --workers "
+                f"{self.workers} at least 0"
+            )
+        if self.space != "macro" and (self.published or self.pure or set(self.rungs) - {"ours"}):
+            raise ValueError(
+                f"--published, --pure and the rungs b0 and b1 are of the macro space; time --space {self.space} with "
+                "--rungs ours and without the other two"
+            )
+
     def resolved(self) -> Protocol:
         """The protocol."""
         return resolve({"preset": self.protocol, **parse_overrides(self.overrides)})
@@ -89,7 +106,7 @@ class Options:
         device = resolve_device(self.device)
         loader_workers = (4 if device.startswith("cuda") else 0) if self.loader_workers is None else self.loader_workers
         return Job(
-            architectures(self),
+            architectures(self),  # type: ignore[arg-type]  # only the baselines' have to be macro
             self.rungs,
             self.dataset,
             self.data_dir,
@@ -100,9 +117,8 @@ class Options:
         )
 
 
-def decoding(name: str, repeats: int) -> list[Row]:
+def decoding(name: str, space: SearchSpace, repeats: int) -> list[Row]:
     """Loading a decoder, decoding one action and many, encoding; on one core."""
-    space = search_spaces.make()
     decoder = embeddings.make(name, space)
     actions = np.random.default_rng(0).uniform(size=(ACTIONS, decoder.action_size)).astype(np.float32)
     origins = space.sample(np.random.default_rng(1), ACTIONS)
@@ -122,6 +138,7 @@ def stepping(options: Options) -> list[Row]:
     """`env.step` with everything but the child itself, which a constant stands for."""
     protocol = {"preset": options.protocol, **parse_overrides(options.overrides)}
     source: dict[str, Any] = {
+        "space": options.space,
         "dataset": options.dataset,
         "data_dir": options.data_dir,
         "device": options.device,
@@ -164,9 +181,9 @@ def surrogate_stepping(repeats: int) -> list[Row]:
     return rows
 
 
-def architectures(options: Options) -> dict[str, MacroArchitecture]:
+def architectures(options: Options) -> dict[str, Architecture]:
     """What to train, by name."""
-    space = MacroSpace()
+    space = search_spaces.make(options.space)
     rows = space.discretise(space.sample(np.random.default_rng(0), options.children))
     found = {f"random {i}": space.architecture(row) for i, row in enumerate(rows)}
     if options.published:
@@ -182,14 +199,11 @@ def main(options: Options) -> int:
     """Time, print, write; returns the exit status."""
     rows: list[Row] = []
     try:
-        if options.repeats < 1 or min(options.children, options.workers) < 0:
-            raise ValueError(
-                f"--repeats {options.repeats} has to be at least 1, --children {options.children} and --workers "
-                f"{options.workers} at least 0"
-            )
+        space = search_spaces.make(options.space)
+        options.check()
         job = options.job()
         for name in options.decoders:
-            rows += decoding(name, options.repeats)
+            rows += decoding(name, space, options.repeats)
         rows += stepping(options)
         rows += surrogate_stepping(options.repeats)
         if job.children and job.rungs:

@@ -71,6 +71,17 @@ def test_published_and_pure_children_can_be_timed(run, tmp_path):
     assert {row["ratio_b0"] for row in rows} == {None}
 
 
+def test_cells_are_timed_as_the_package_trains_them(run, tmp_path):
+    cells = ["--space", "micro", "--protocol", "digits-micro", "--rungs", "ours", "--children", 1, "--repeats", 1]
+    done = run("benchmark.py", *cells, "--overrides", *TINY, "cell_filters=2", "--json", tmp_path / "rows.json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    names = [f"autoencoder: {name}" for name in DECODER_ROWS]
+    surrogate = [f"surrogate: {name}" for name in SURROGATE_ROWS]
+    assert [row["name"] for row in rows] == [*names, *STEP_ROWS, *surrogate, "random 0", "all 1"]
+    assert all(row["seconds"] > 0 for row in rows)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -80,6 +91,9 @@ def test_published_and_pure_children_can_be_timed(run, tmp_path):
         (["--overrides", "cutout=2", *TINY], "the baselines know no cutout"),
         (["--repeats", 0], "--repeats 0"),
         (["--children", -1], "--children -1"),
+        (["--space", "nano"], "no search space 'nano'"),
+        (["--space", "micro"], "the rungs b0 and b1 are of the macro space; time --space micro with --rungs ours"),
+        (["--space", "micro", "--rungs", "ours", "--pure"], "--pure"),
     ],
 )
 def test_what_cannot_be_timed_is_said(run, arguments, words):

@@ -32,3 +32,9 @@ def test_linear_rewards_are_explained_and_noise_is_not(landscape):
     actions = rng.uniform(size=(2000, 5))
     assert landscape.linear_r2(actions, actions @ np.arange(5.0) + 1) == pytest.approx(1)
     assert abs(landscape.linear_r2(actions, rng.standard_normal(2000))) < 0.05
+
+
+def test_where_no_decoder_is_named_all_of_the_environments_space_are_measured(landscape, monkeypatch):
+    monkeypatch.setattr(landscape, "measure", lambda reward, decoder, options: {"found again": 1.0})
+    rows = landscape.table(landscape.Options(calibrations=("none",)))
+    assert [row["decoder"] for row in rows] == ["autoencoder", "autoencoder-uniform", "autoencoder-paper"]
