@@ -34,6 +34,7 @@ from nases_env.children.presets import final_protocol
 from nases_env.children.protocol import Protocol
 from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer, is_out_of_memory, resolve_device
 from nases_env.env import NASESEnv
+from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces import Architecture
 from nases_env.untrusted import check_types, parse_json
 
@@ -191,7 +192,7 @@ def main(options: Options) -> int:
         }
         _claim(folder, identity)
         if (folder / "metrics.json").is_file():
-            metrics = _read(folder / "metrics.json", {"test_accuracy": float})
+            metrics = _read(folder / "metrics.json", "metrics", {"test_accuracy": float})
             print(f"{folder} is finished and was tested: test accuracy {metrics['test_accuracy']:.4f}")
             return 0
         device = resolve_device(options.device)
@@ -248,30 +249,35 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "training.json"
-    before = _read(file, {}) if file.is_file() else identity
+    before = _read(file, "training", {}) if file.is_file() else identity
     if different := [name for name in identity if before.get(name) != identity[name]]:
         raise FileExistsError(
             f"{folder} belongs to a training with another {', '.join(different)}; choose another --out"
         )
-    files.write_json(file, identity)
+    files.write_json(file, {"schema": SCHEMA["training"], **identity})
 
 
-def _read(file: Path, types: dict[str, type]) -> dict[str, Any]:
+def _read(file: Path, kind: str, types: dict[str, type]) -> dict[str, Any]:
     """What a file of an earlier run says.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If it is damaged; NewerVersionError if a newer version wrote it.
     """
     try:
         content = parse_json(file.read_bytes())
+        check_schema(content, kind, file)
         check_types(content, types)
+    except NewerVersionError:
+        raise
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); choose another --out") from error
     return content
 
 
 def _write_metrics(training: FinalTraining, identity: dict[str, Any], accuracy: float) -> None:
-    metrics = identity | {
+    metrics = {
+        "schema": SCHEMA["metrics"],
+        **identity,
         "class_names": training.network["class_names"],
         "test_accuracy": accuracy,
         "running_train_accuracy": training.curve[-1]["running_train_accuracy"],

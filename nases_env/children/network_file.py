@@ -17,15 +17,14 @@ from nases_env import files, search_spaces
 from nases_env.children.presets import resolve
 from nases_env.children.protocol import Protocol
 from nases_env.children.trained import ImageFormat
+from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces import Architecture
 from nases_env.untrusted import check_size, check_types, numbers, parse_json
 
 DESCRIPTION, WEIGHTS = "network.json", "model.safetensors"
-SCHEMA = 1
-"""The version of network.json; earlier ones had none, and neither the weights' hash nor the classes' names."""
 ALWAYS: dict[str, type] = {"architecture": dict, "protocol": dict, "channels": int, "classes": int}
 """Fields that every version wrote, and their types."""
-LATER: dict[str, type] = {
+LATER: dict[str, type] = {  # schema 0 had neither the weights' hash nor the classes' names
     "schema": int,
     "weights_sha256": str,
     "class_names": list,
@@ -59,7 +58,7 @@ def write(folder: Path, network: Mapping[str, Any], weights: Mapping[str, torch.
     description.unlink(missing_ok=True)
     data = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in weights.items()})
     files.write(folder / WEIGHTS, data)
-    fields = {"schema": SCHEMA, "weights_sha256": hashlib.sha256(data).hexdigest(), **network}
+    fields = {"schema": SCHEMA["network"], "weights_sha256": hashlib.sha256(data).hexdigest(), **network}
     files.write_json(description, fields)
 
 
@@ -74,19 +73,18 @@ def read(folder: Path) -> TrainedFiles:
     data = _read(file)
     try:
         fields = parse_json(data)
-        _check_fields(fields)
+        _check_fields(fields, check_schema(fields, "network", file))
         architecture = search_spaces.from_json(json.dumps(fields["architecture"]))
         protocol, images = resolve(fields["protocol"]), _image_format(fields)
+    except NewerVersionError:
+        raise
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise ValueError(f"{file} does not describe a network ({error}); {ADVICE}") from error
     return TrainedFiles(architecture, protocol, images, _weights(folder, fields.get("weights_sha256")))
 
 
-def _check_fields(fields: Any) -> None:
+def _check_fields(fields: Any, schema: int) -> None:
     check_types(fields, ALWAYS)
-    schema = fields.get("schema", 0)
-    if schema not in (0, SCHEMA):
-        raise ValueError(f"its schema is {schema!r}, another version's; this version reads schema {SCHEMA}")
     check_types(fields, LATER, optional=not schema)
     if unknown := sorted(fields.keys() - ALWAYS.keys() - LATER.keys()):
         raise ValueError(f"it has the unknown fields {', '.join(unknown)}")

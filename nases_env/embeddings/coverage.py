@@ -109,11 +109,10 @@ def _shares(space: SearchSpace, origins: np.ndarray) -> dict[str, float]:
     """Numbers of one name may have bins of their own each: a share is of all of them."""
     counts: Counter[str] = Counter()
     totals: Counter[str] = Counter()
-    for dimension, column in zip(space.dimensions, origins.T, strict=True):
-        bins = np.searchsorted(dimension.edges[1:-1], column, side="left")
+    for dimension, bins in zip(space.dimensions, space.choices(origins).T, strict=True):
         for i, label in enumerate(dimension.labels):
             counts[f"{dimension.name} {label}"] += int((bins == i).sum())
-        totals[dimension.name] += len(column)
+        totals[dimension.name] += len(bins)
     return {name: count / totals[name.partition(" ")[0]] for name, count in counts.items()}
 
 

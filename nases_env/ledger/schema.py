@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from nases_env.evaluators.base import Evaluation
 from nases_env.ledger.memory import EvaluationId
 from nases_env.schemas import SCHEMA, check_schema
-from nases_env.search_spaces import ARCHITECTURES, from_json
+from nases_env.search_spaces import from_json, registry
 from nases_env.search_spaces.base import key
 
 STUDY = "search"
@@ -142,7 +142,7 @@ def _check_architecture(found: Mapping[str, Any]) -> None:
     recorded = found.get("architecture_json", {})
     text = json.dumps(recorded, separators=(",", ":"))
     space = recorded.get("space")
-    if not isinstance(space, str) or space not in ARCHITECTURES or key(text) == found["architecture"]:
+    if not isinstance(space, str) or space not in registry.REGISTERED or key(text) == found["architecture"]:
         return
     if (other := from_json(text).key) != found["architecture"]:
         raise ValueError(f"its architecture is {found['architecture']!r}; the architecture_json beside it is {other}")

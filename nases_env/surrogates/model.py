@@ -18,6 +18,7 @@ from scipy.special import expit, ndtri
 
 from nases_env import files, threads
 from nases_env.evaluators.base import Evaluations
+from nases_env.schemas import SCHEMA
 from nases_env.surrogates import card as cards
 from nases_env.surrogates import features, trees
 from nases_env.surrogates.card import TARGETS
@@ -157,7 +158,7 @@ def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -
         card: What to tell about it; the linear model, the trees' hash and the noise are added.
     """
     path.mkdir(parents=True, exist_ok=True)
-    kind = {"kind": cards.KIND, "features": features.VERSION}
+    kind = {"schema": SCHEMA["surrogate"], "kind": cards.KIND, "features": features.VERSION}
     text = regressor.trees.model_to_string().encode()
     files.write(path / TREES, text)
     linear = {

@@ -23,6 +23,7 @@ import agents
 from agents.trace import Trace
 from nases_env import files
 from nases_env.processes import end_with_parent
+from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces import Architecture
 
 ENVIRONMENT = ("decoder", "calibration", "reward", "surrogate", "rules")
@@ -167,13 +168,16 @@ class Run:
         """The record in a file; None where there is none.
 
         Raises:
-            ValueError: If it is damaged.
+            ValueError: If it is damaged; NewerVersionError if a newer version wrote it.
         """
         if not file.is_file():
             return None
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
+            check_schema(record, "record", file)
             record["run"], record["children"], record["chosen"], record["seconds"]
+        except NewerVersionError:
+            raise
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is damaged ({error!r:.100}); remove it, and its search is made again") from error
         return record
@@ -191,7 +195,8 @@ class Run:
         seconds = time.perf_counter() - start
         chosen = self._fresh_accuracies(trace.best.architecture) if trace.best else []
         trace.close()
-        record = {"run": self.identity, "seconds": seconds, "chosen": chosen, "children": trace.rows}
+        found = {"run": self.identity, "seconds": seconds, "chosen": chosen, "children": trace.rows}
+        record = {"schema": SCHEMA["record"], **found}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(record)
         files.write(self.file, text.encode())

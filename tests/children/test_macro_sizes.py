@@ -8,7 +8,7 @@ import pytest
 from nases_env.children import build
 from nases_env.children.macro_sizes import MacroSizes
 from nases_env.children.padding import count_parameters
-from nases_env.children.protocol import PRESETS
+from nases_env.children.presets import PRESETS
 from nases_env.search_spaces import MacroSpace
 
 SPACE = MacroSpace()

@@ -115,7 +115,7 @@ def test_a_missing_file_is_named(folder, name, instead):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"schema": 2}, "schema is 2, another version's"),
+        ({"schema": 2}, "written by a newer version: its schema is 2"),
         ({"surprise": 1}, "unknown fields surprise"),
         ({"channels": -1}, "channels is -1"),
         ({"channels": 10**9}, "channels is 1000000000"),

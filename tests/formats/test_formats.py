@@ -179,6 +179,8 @@ def change_file(file):
         ("collected/table.json", change_file, lambda folder: table.read(folder / "collected/table.csv.gz")),
         ("decoder.json", change_file, opened_decoder),
         ("surrogate/card.json", change_file, opened_surrogate),
+        ("final/network.json", change_file, lambda folder: build.load(folder / "final")),
+        ("compared/runs/random-origin/seed1000.json", change_file, opened_record),
     ],
 )
 def test_what_a_newer_version_wrote_is_refused_in_those_words_and_left_as_it_is(written, name, change, attempt):
@@ -188,3 +190,13 @@ def test_what_a_newer_version_wrote_is_refused_in_those_words_and_left_as_it_is(
     with pytest.raises(NewerVersionError, match=f"{file}.* was written by a newer version.*update nases-env") as error:
         attempt(written)
     assert "again" not in str(error.value) and file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["training.json", "metrics.json"])
+def test_a_final_training_by_a_newer_version_is_left_as_it_is(written, capsys, name):
+    change_file(written / "final" / name)
+    before = {file: file.read_bytes() for file in (written / "final").iterdir()}
+    assert train_again(written) == 2
+    assert f"{name} was written by a newer version" in capsys.readouterr().err
+    after = {file: file.read_bytes() for file in (written / "final").iterdir()}
+    assert after.keys() == before.keys() and after[written / "final" / name] == before[written / "final" / name]

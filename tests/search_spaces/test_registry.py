@@ -13,7 +13,7 @@ from agents.trace import Trace
 from nases_env import embeddings, rendering, search_spaces, surrogates
 from nases_env.children import build
 from nases_env.children.padding import count_parameters
-from nases_env.children.protocol import PRESETS
+from nases_env.children.presets import PRESETS
 from nases_env.search_spaces import MacroArchitecture, MacroSpace, MicroSpace, registry
 from nases_env.surrogates import features
 from nases_env.surrogates.macro import Images
