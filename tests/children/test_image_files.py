@@ -155,8 +155,11 @@ def test_grey_of_sixteen_bits_with_transparency_has_one_channel(tmp_path):
 def test_colour_files_have_three_channels(tmp_path, name, mode):
     image = Image.fromarray(COLOURS).convert(mode)
     path = saved(tmp_path / name, image)
-    with Image.open(path) as stored:
-        expected = np.array(stored.convert("RGB"))
+    try:
+        with Image.open(path) as stored:
+            expected = np.array(stored.convert("RGB"))
+    except OSError:
+        pytest.skip("this version of Pillow cannot read what it wrote")  # YCbCr TIFF files before 12
     pixels = decode(path)
     assert np.array_equal(pixels, expected)
     if mode not in ("P", "LAB"):
