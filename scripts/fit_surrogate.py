@@ -82,7 +82,7 @@ def card(options: Options, evaluations: table.Table) -> dict[str, Any]:
     return {
         "dataset": absolute(dataset),
         "table": {"name": options.table.name, "sha256": evaluations.sha256, "rows": len(evaluations)},
-        **{name: evaluations.card[name] for name in kept},
+        **{name: evaluations.card[name] for name in (*kept, "class_names") if name in evaluations.card},
         "lightgbm": lightgbm.__version__,
     }
 

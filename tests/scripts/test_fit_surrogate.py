@@ -25,6 +25,17 @@ def table(tmp_path):
     return copy
 
 
+def test_the_names_of_the_classes_are_carried_where_the_table_has_them(table):
+    import fit_surrogate
+
+    from nases_env.surrogates import table as tables
+
+    options = fit_surrogate.Options(table=table, out=table.with_name("surrogate"))
+    assert "class_names" not in fit_surrogate.card(options, tables.read(table))
+    change_card(card_path(table), class_names=["zero", "one"])
+    assert fit_surrogate.card(options, tables.read(table))["class_names"] == ["zero", "one"]
+
+
 def test_the_report_reaches_what_readme_says(fitted):
     folder, printed = fitted
     found = json.loads((folder / "report.json").read_text())
