@@ -1,4 +1,4 @@
-"""Strategies that search: the paper's REINFORCE, random search, other papers' methods, and libraries' agents."""
+"""The agents that search: the paper's REINFORCE, random search, other papers' methods, and agents of libraries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLASSES = {
     "sac": "agents.sb3:SAC",
     "td3": "agents.sb3:TD3",
 }
-"""Imported when they are asked for: some need libraries of their own."""
+"""Where the class of each agent lies. It is imported when it is asked for: some need libraries of their own."""
 NAMES = tuple(CLASSES)
 
 

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from agents.trace import Trace
 
 START = "start"
-"""The source of proposals that a search starts from."""
+"""Source of the proposals that a search starts from."""
 
 
 @dataclass(frozen=True)
 class NoSettings:
-    """There is nothing to set."""
+    """Settings of an agent that has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +73,9 @@ class Agent(ABC):
     """
 
     env_kwargs: ClassVar[dict[str, Any]] = {}
-    """Environment keywords the agent needs."""
+    """Keywords that the agent needs its environment to be made with."""
     settings_class: ClassVar[type] = NoSettings
-    """What its settings are an instance of."""
+    """Class of its settings."""
     batches: ClassVar[bool] = True
     """Whether it can choose several children before any of them is known."""
 
@@ -126,7 +126,7 @@ class Agent(ABC):
             state = self._build(env, self.ask(states))
 
     def _build(self, env: Trace, proposals: list[Proposal]) -> np.ndarray:
-        """Build proposals and learn from them; the origin vector of the last one, (m,)."""
+        """Build proposals and learn from them; returns the origin vector of the last one, (m,)."""
         rewards, next_states = env.build(proposals)
         env.log(self.tell(proposals, rewards, next_states))
         return next_states[-1]

@@ -12,14 +12,17 @@ from agents.trace import Trace
 
 
 class OptunaAgent(Agent):
-    """A study of the action's numbers, in memory; subclasses name its sampler. A memo is a trial's number."""
+    """Searches with an Optuna study of the action's numbers, kept in memory; subclasses name its sampler.
+
+    A proposal's memo is the number of its trial.
+    """
 
     settings_class = dict
     name: ClassVar[str]
     sampler: ClassVar[str]
-    """Its class in optuna.samplers."""
+    """Name of the sampler's class in optuna.samplers."""
     settings: ClassVar[dict[str, Any]] = {}
-    """Its keywords."""
+    """The sampler's keywords."""
 
     def __init__(self, env: Trace, seed: int, settings: dict[str, Any] | None = None):
         import optuna

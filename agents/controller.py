@@ -1,4 +1,4 @@
-"""The controller g: the pretrained simulator; state → distribution over embeddings.
+"""The controller g turns a state into a distribution over embeddings. It starts as the pretrained simulator.
 
 It stands between the decoder's two fixed tables, as `decoder.encode` does.
 """
@@ -18,16 +18,16 @@ EPSILON = 1e-6
 
 
 class Controller(nn.Module):
-    """Any simulator with one of three policies on its logits.
+    """A simulator with one of three policies on its logits.
 
     * `logit_normal`: z ~ N(logits, σ²), embedding = sigmoid(z).
     * `bernoulli`: every number of the embedding is 0 or 1, with probability sigmoid(logits) of a 1.
     * `deterministic`: the embedding is sigmoid(logits), and its own cross-entropy target.
 
     Args:
-        decoder: Gives the simulator and the tables. One without a simulator gets a fresh one.
-        policy: See above.
-        sigma: First σ of `logit_normal`.
+        decoder: Gives the simulator and the tables. For a decoder without a simulator a fresh one is made.
+        policy: One of the three above.
+        sigma: The σ that `logit_normal` starts with.
         pretrained: Whether to start from the simulator's weights.
         rng: Draws fresh weights.
     """
@@ -43,13 +43,13 @@ class Controller(nn.Module):
         self.log_sigma = nn.Parameter(torch.full((decoder.action_size,), float(np.log(sigma))))
 
     def logits(self, states: np.ndarray) -> np.ndarray:
-        """What embeddings are drawn around before the sigmoid, float64 (K, n), for origin vectors (K, m)."""
+        """The logits, float64 (K, n), of origin vectors (K, m); embeddings are drawn around them before the sigmoid."""
         with torch.no_grad():
             return self._logits(states).double().numpy()
 
     @property
     def sigma(self) -> np.ndarray:
-        """Deviations of what is drawn before the sigmoid, (n,); 0 where it is no normal distribution."""
+        """Standard deviations of what is drawn before the sigmoid, (n,); 0 for policies that draw no normal numbers."""
         sigma = np.exp(self.log_sigma.detach().numpy())
         return sigma if self.policy == "logit_normal" else np.zeros_like(sigma)
 
@@ -70,8 +70,9 @@ class Controller(nn.Module):
         return self._decoder.action_to_code(uniform)
 
     def score(self, states: np.ndarray, embeddings: np.ndarray) -> torch.Tensor:
-        """Log-probability (K,) of embeddings (K, n) under the present policy; for `deterministic` minus their
-        cross-entropy.
+        """Log-probabilities (K,) of embeddings (K, n) under the present policy.
+
+        For `deterministic`, which has none, it is minus their cross-entropy.
         """
         logits = self._logits(states)
         target = torch.from_numpy(np.asarray(embeddings, dtype=np.float32))

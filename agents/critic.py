@@ -1,4 +1,4 @@
-"""What embeddings are worth, learned from everything seen, and the policy gradient that follows from it."""
+"""Learns from everything seen what embeddings are worth, and gives the policy gradient that follows from it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Critic:
     Args:
         embeddings: (N, n) in [0, 1], whoever drew them.
         advantages: (N,), in any unit.
-        width: Of the kernel, in distances of two uniform embeddings.
-        ridge: Variance of an advantage's noise, in variances of the advantages.
+        width: Width of the kernel, as a multiple of the distance of two uniform embeddings.
+        ridge: Variance of an advantage's noise, as a multiple of the advantages' variance.
     """
 
     def __init__(self, embeddings: np.ndarray, advantages: np.ndarray, width: float, ridge: float):
@@ -33,29 +33,34 @@ class Critic:
             self._weights = inverse @ targets
         left_out = self._weights / inverse.diagonal()
         self.explained = float(1 - (left_out**2).mean()) if differ else 0.0
-        """Share of the advantages' variance that it predicts, each from all others; negative where it misleads."""
+        """Share of the advantages' variance that is explained when each is predicted from all others. It is negative
+        where the critic misleads."""
 
     def value(self, embeddings: np.ndarray) -> np.ndarray:
-        """Of embeddings (S, n): advantages (S,), in deviations from the mean."""
+        """Predict the advantages (S,) of embeddings (S, n), in deviations from the mean."""
         return self._kernel(embeddings) @ self._weights
 
     def gradient(self, embeddings: np.ndarray) -> np.ndarray:
-        """Of the values of embeddings (S, n), (S, n)."""
+        """The gradient (S, n) of the values of embeddings (S, n)."""
         pulls = self._kernel(embeddings) * self._weights
         return 2 / self._scale * (pulls @ self._embeddings - pulls.sum(axis=1, keepdims=True) * embeddings)
 
     def ascend(
         self, logits: np.ndarray, sigma: np.ndarray, steps: int, length: float, draws: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """Policy-gradient steps: where sigmoid(N(logits, σ²)) is expected to be worth more.
+        """Take policy-gradient steps to logits around which sigmoid(N(logits, σ²)) is expected to be worth more.
 
         Args:
             logits: Where to start, (n,).
             sigma: The policy's deviations, (n,).
-            steps: How many.
-            length: Of each, in logits.
-            draws: From the policy, over which a gradient is averaged; the same in every step (reparameterised).
-            rng: Makes them.
+            steps: How many steps to take.
+            length: Length of each step, in logits.
+            draws: A gradient is averaged over so many draws from the policy, the same ones in every step
+                (reparameterised).
+            rng: Makes the draws.
+
+        Returns:
+            Where the steps end, (n,).
         """
         noise = sigma * rng.standard_normal((draws, len(logits)))
         for _ in range(steps):
@@ -67,12 +72,12 @@ class Critic:
         return logits
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """What it remembers, the weight of each, and the scale of squared distances: all that `value` takes."""
+        """Everything that `value` needs: the embeddings, the weight of each, and the scale of squared distances."""
         scale = np.array(self._scale)
         return {"critic.embeddings": self._embeddings, "critic.weights": self._weights, "critic.scale": scale}
 
     def _kernel(self, embeddings: np.ndarray) -> np.ndarray:
-        """(S, N)."""
+        """The kernel (S, N) of embeddings (S, n) with those that were learned from."""
         products = embeddings @ self._embeddings.T
         squares = (embeddings**2).sum(axis=1)[:, None] + self._squares
         return np.exp((2 * products - squares) / self._scale)

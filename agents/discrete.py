@@ -1,4 +1,4 @@
-"""What agents share that choose a bin for every number of an origin vector."""
+"""The base class of agents that choose a bin for every number of an origin vector."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DiscreteAgent(Agent):
         super().__init__(env, seed, settings)
         self.space = env.get_wrapper_attr("space")
         self.bins = self.space.bins()
-        """Choices of each dimension, (m,)."""
+        """How many choices each dimension has, (m,)."""
 
     def start_from(self, states: np.ndarray) -> list[Proposal]:
         """Propose known origin vectors; their choices are the bins that they lie in."""
@@ -42,12 +42,12 @@ class DiscreteAgent(Agent):
         return self.observe(np.stack([proposal.memo for proposal in proposals]), rewards)
 
     def random_choices(self, count: int) -> np.ndarray:
-        """Every bin equally often, (count, m)."""
+        """Draw choices (count, m); every bin of a dimension is equally likely."""
         return self.rng.integers(self.bins, size=(count, len(self.bins)))
 
     @abstractmethod
     def choose(self, count: int) -> tuple[list[str], np.ndarray]:
-        """Choices (count, m), and what each came from."""
+        """Choose for so many children; returns a source for each, and their choices (count, m)."""
 
     @abstractmethod
     def observe(self, choices: np.ndarray, rewards: np.ndarray) -> dict[str, float]:

@@ -13,14 +13,17 @@ from agents.trace import Trace
 
 @dataclass(frozen=True)
 class EvolutionSettings:
-    """What won on the digits surrogate with 100 children; the paper has 100 and 25 for 20,000."""
+    """The defaults won on the digits surrogate with 100 children.
+
+    The paper has a population of 100 and samples of 25 for 20,000 children.
+    """
 
     population: int = 10
-    """The last so many children live; as many are random in the beginning."""
+    """So many children live, the last ones; a search begins with as many random children."""
     sample: int = 5
-    """Of them, drawn evenly, the best one is the parent."""
+    """So many of the living are drawn evenly; the best of them is the parent."""
     mutations: int = 3
-    """Numbers of the parent that are chosen anew."""
+    """So many numbers of the parent are chosen anew."""
 
 
 class RegularisedEvolution(DiscreteAgent):
@@ -34,7 +37,7 @@ class RegularisedEvolution(DiscreteAgent):
         self._population: deque[tuple[float, np.ndarray]] = deque(maxlen=self.settings.population)
 
     def choose(self, count: int) -> tuple[list[str], np.ndarray]:
-        """Random choices until the population is full, then mutants."""
+        """Choose at random until the population is full, then mutants."""
         missing = min(count, self.settings.population - len(self._population))
         mutants = [self._mutant() for _ in range(count - missing)] if missing < count else []
         choices = np.concatenate([self.random_choices(missing), *(mutant[None] for mutant in mutants)])

@@ -15,24 +15,24 @@ from agents.trace import Trace
 
 @dataclass(frozen=True)
 class GradientAscentSettings:
-    """Rounds: fit the predictor, climb from the best children so far, build what is reached."""
+    """A search runs in rounds: fit the predictor, climb from the best children so far, build what is reached."""
 
     warmup: int = 30
     """Random children in the beginning."""
     every: int = 10
-    """Children between two fits: each the end of a climb of its own."""
+    """Children between two fits; each is the end of a climb of its own."""
     hidden: int = 64
     """Units of the predictor's two layers."""
     fit_steps: int = 200
     """Adam steps of a fit, on all children."""
     learning_rate: float = 0.01
-    """Adam's."""
+    """Adam's learning rate in a fit."""
     weight_decay: float = 0.01
-    """Adam's."""
+    """Adam's weight decay in a fit."""
     climb_steps: int = 20
-    """Steps up the gradient."""
+    """Steps of a climb."""
     step_size: float = 0.05
-    """Length of each."""
+    """Length of each step, in an action's units."""
 
 
 class GradientAscent(Agent):
@@ -66,7 +66,7 @@ class GradientAscent(Agent):
         return Proposal(self._ends.pop(0), "climb")
 
     def _fit(self) -> nn.Module:
-        """Actions → normalised rewards."""
+        """Fit the predictor, which maps actions to normalised rewards."""
         units = self._decoder.action_size, self.settings.hidden, self.settings.hidden, 1
         layers = [nn.utils.skip_init(nn.Linear, before, after) for before, after in zip(units, units[1:], strict=False)]
         for layer in layers:
@@ -87,7 +87,7 @@ class GradientAscent(Agent):
         return predictor.requires_grad_(False)
 
     def _climb(self, predictor: nn.Module) -> np.ndarray:
-        """Ends of climbs from the best children, (every, n)."""
+        """Climb from the best children; returns where the climbs end, (every, n)."""
         best = np.argsort(-np.array(self._rewards), kind="stable")[: self.settings.every]
         actions = torch.from_numpy(np.stack([self._actions[i] for i in best]))
         for _ in range(self.settings.climb_steps):

@@ -16,16 +16,16 @@ from agents.trace import Trace
 
 @dataclass(frozen=True)
 class LSTMSettings:
-    """What won on the digits surrogate with 100 children."""
+    """The defaults won on the digits surrogate with 100 children."""
 
     hidden: int = 64
     """Units of the LSTM; the paper has 35."""
     learning_rate: float = 0.02
-    """Adam's; the paper's is 0.0006 for 12,800 children."""
+    """Adam's learning rate; the paper's is 0.0006 for 12,800 children."""
     entropy: float = 0.03
-    """Weight of the choices' mean entropy."""
+    """Weight of the choices' mean entropy, which keeps the LSTM from settling too early."""
     baseline_decay: float = 0.9
-    """Of the moving average that is the rewards' baseline."""
+    """How much of the rewards' baseline, a moving average, each child leaves."""
 
 
 class ChoiceLSTM(nn.Module):
@@ -33,8 +33,9 @@ class ChoiceLSTM(nn.Module):
 
     Args:
         names: What each number means; numbers of one name share an embedding and an output layer.
-        bins: Choices of each; of one name, the fewer are the first of the more.
-        hidden: Units.
+        bins: How many choices each number has. Numbers of one name may have different counts: a number with fewer
+            choices uses the first outputs of the shared layer.
+        hidden: Units of the LSTM.
         generator: Draws the weights.
     """
 
@@ -52,17 +53,17 @@ class ChoiceLSTM(nn.Module):
 
     @torch.no_grad()
     def draw(self, uniform: torch.Tensor) -> torch.Tensor:
-        """Choices (K, m) that uniform numbers (K, m) in [0, 1) select from the present distribution."""
+        """Draw choices (K, m) from the present distribution; uniform numbers (K, m) in [0, 1) select them."""
         return self._walk(len(uniform), lambda position, logits: _selected(logits, uniform[:, position, None]))[0]
 
     def score(self, choices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities (K,) of choices (K, m) under the present weights, and the mean entropy on their way."""
+        """Log-probabilities (K,) of choices (K, m) under the present weights, and the mean entropy of the choices."""
         return self._walk(len(choices), lambda position, _: choices[:, position])[1:]
 
     def _walk(
         self, count: int, choose: Callable[[int, torch.Tensor], torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """One number after the other, as `choose` does; choices, their log-probabilities and the mean entropy."""
+        """Let `choose` pick one number after the other; returns choices, log-probabilities and the mean entropy."""
         size = self.cell.hidden_size
         state = torch.zeros(count, size), torch.zeros(count, size)
         step = torch.zeros(count, size)
@@ -79,13 +80,13 @@ class ChoiceLSTM(nn.Module):
 
 
 def _selected(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """Which choice (K,) of log-probabilities (K, bins) each uniform number (K, 1) falls into."""
+    """Find the choice (K,) of log-probabilities (K, bins) that each uniform number (K, 1) falls into."""
     below = logits.double().exp().cumsum(dim=1) < uniform
     return below.sum(dim=1).clamp(max=logits.shape[1] - 1)
 
 
 class LSTMReinforce(DiscreteAgent):
-    """Each child is drawn from the LSTM, which learns from it at once.
+    """Draws each child from the LSTM, which learns from it at once.
 
     A child that is told of after others were learned from is scored under the present weights, without importance
     weights.
@@ -103,12 +104,12 @@ class LSTMReinforce(DiscreteAgent):
         self._baseline: float | None = None
 
     def choose(self, count: int) -> tuple[list[str], np.ndarray]:
-        """Choices that the LSTM draws."""
+        """Let the LSTM draw the choices."""
         choices = self.lstm.draw(torch.from_numpy(self.rng.random((count, len(self.bins)))))
         return ["controller"] * count, choices.numpy()
 
     def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
-        """Learn from what was drawn. A known network to start from was not: its reward is the first baseline."""
+        """Learn from what the LSTM drew. It did not draw a known network to start from: that only sets the baseline."""
         drawn = [i for i, proposal in enumerate(proposals) if proposal.source != START]
         if drawn:
             return super().tell([proposals[i] for i in drawn], rewards[drawn], next_states[drawn])
@@ -116,7 +117,7 @@ class LSTMReinforce(DiscreteAgent):
         return {}
 
     def observe(self, choices: np.ndarray, rewards: np.ndarray) -> dict[str, float]:
-        """One step up the gradient of the rewards above the baseline."""
+        """Take one step up the gradient of the scores, weighted by how far rewards are above the baseline."""
         mean = float(rewards.mean())
         baseline = mean if self._baseline is None else self._baseline
         scores, entropy = self.lstm.score(torch.from_numpy(choices))

@@ -25,18 +25,19 @@ class PredictorSettings:
     members: int = 5
     """Networks in the ensemble."""
     hidden: int = 64
-    """Units of each."""
+    """Hidden units of each network."""
     parents: int = 10
     """The best children, whose mutants are candidates."""
     candidates: int = 1000
-    """Of each choice: mutants of the best, and a third of them random."""
+    """Candidates that the predictor chooses from: so many mutants of the best, and a third as many random ones."""
     mutations: int = 4
     """Numbers of a parent that are chosen anew, at most."""
 
 
 class PredictorGuided(DiscreteAgent):
-    """The candidate with the highest predicted reward is built. (The paper widens cells step by step; the number of
-    choices here is always the same, so what is progressive is the predictor.)
+    """Builds the candidate with the highest predicted reward.
+
+    The paper widens cells step by step. Here the number of choices is always the same, so only the predictor grows.
     """
 
     settings_class = PredictorSettings
@@ -50,7 +51,7 @@ class PredictorGuided(DiscreteAgent):
         self._fitted_on = 0
 
     def choose(self, count: int) -> tuple[list[str], np.ndarray]:
-        """Random choices in the warm-up, then the best of the candidates."""
+        """Choose at random in the warm-up, then the best of the candidates."""
         warmup = max(0, min(count, self.settings.warmup - len(self._seen)))
         chosen = self.random_choices(warmup)
         if warmup < count:
@@ -97,7 +98,7 @@ class PredictorGuided(DiscreteAgent):
         self._fitted_on = len(self._seen)
 
     def _inputs(self, choices: np.ndarray) -> np.ndarray:
-        """Where each number lies in its range, and one-hot what has names, (K, inputs)."""
+        """The predictor's inputs (K, inputs): where each number lies in its range, and named bins one-hot."""
         named = [i for i, dimension in enumerate(self.space.dimensions) if dimension.labels]
         hot = [choices[:, i, None] == np.arange(self.bins[i]) for i in named]
         return np.concatenate([2 * choices / (self.bins - 1) - 1, *hot], axis=1)

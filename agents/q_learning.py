@@ -15,21 +15,21 @@ class QLearningSettings:
     """The paper's method, its schedule shortened to 100 children."""
 
     learning_rate: float = 0.1
-    """Of the table; the paper's is 0.01 for 2,700 children."""
+    """Learning rate of the table's entries; the paper's is 0.01 for 2,700 children."""
     exploration: tuple[float, ...] = (1.0, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-    """ε of each ten children in turn; the last one holds afterwards."""
+    """Chance of a random choice, ε, in each ten children in turn; the last value holds afterwards."""
     replays: int = 200
     """Children drawn from memory and learned from after each child."""
     first_value: float = 0.3
-    """Of every entry of the table."""
+    """Value of every entry of the table before anything is learned."""
 
 
 class QLearning(DiscreteAgent):
-    """A state is how many choices are made; each choice gets an equal part of the child's reward (γ = 1).
+    """Learns a table of values. Its state is how many choices were made; each gets an equal part of the reward (γ = 1).
 
-    (The paper's states also hold the last layer, and the reward comes with the last choice: so large a table, and so
-    late a reward, teach nothing within a few hundred children. The parts are Zhong et al.'s reward shaping, arXiv
-    1708.05552.)
+    The paper's states also hold the last layer, and its reward comes with the last choice. So large a table and so late
+    a reward teach nothing within a few hundred children. To give each choice a part is the reward shaping of Zhong et
+    al., arXiv 1708.05552.
     """
 
     settings_class = QLearningSettings
@@ -40,12 +40,12 @@ class QLearning(DiscreteAgent):
         most = int(self.bins.max())
         remaining = np.arange(len(self.bins), 0, -1) / len(self.bins)
         self._values = np.tile(self.settings.first_value * remaining[:, None], most)
-        """Of (position, choice)."""
+        """Expected reward still to come, by position and choice."""
         self._values[np.arange(most) >= self.bins[:, None]] = -np.inf
         self._memory: list[tuple[np.ndarray, float]] = []
 
     def choose(self, count: int) -> tuple[list[str], np.ndarray]:
-        """ε-greedy choices, one position after the other."""
+        """Make ε-greedy choices, one position after the other."""
         return ["q_learning"] * count, np.stack([self._walk(len(self._memory) + i) for i in range(count)])
 
     def observe(self, choices: np.ndarray, rewards: np.ndarray) -> dict[str, float]:
@@ -69,7 +69,7 @@ class QLearning(DiscreteAgent):
         return choices
 
     def _update(self, choices: np.ndarray, reward: float) -> None:
-        """From the last choice to the first, so that the reward reaches them all."""
+        """Learn from the last choice to the first, so that the reward reaches them all."""
         part, rest = reward / len(choices), 0.0
         for position in range(len(choices) - 1, -1, -1):
             entry = position, choices[position]

@@ -1,4 +1,4 @@
-"""A trace in a folder: children.csv, TensorBoard, progress, the best child."""
+"""A trace that also writes a folder: children.csv, TensorBoard, the best child; and shows a progress bar."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Recorder(Trace):
         self._architectures: set[str] = set()
         self._files: _Files | None = None
         self._waiting: list[Callable[[_Files], None]] = []
-        """What is to be written when the replay is over."""
+        """Things to be written when the replay is over."""
         self._bar = tqdm(total=children, unit="child", disable=not progress, dynamic_ncols=True)
 
     def log(self, numbers: dict[str, float]) -> None:
@@ -79,7 +79,7 @@ class Recorder(Trace):
                 self._write_best(opened.tensorboard)
 
     def _write(self, what: Callable[[_Files], None]) -> None:
-        """Write something once the replay is over, which tells whether the journal is this search's own."""
+        """Write something once the replay is over. Until then the journal may turn out to be another search's."""
         self._waiting.append(what)
         if len(self.rows) < self._replayed:
             return
@@ -145,7 +145,7 @@ class _Files:
             stack.callback(self._file.close)
 
     def _write_hyperparameters(self, settings: dict[str, Any]) -> None:
-        """TensorBoard's HPARAMS, in this folder (SummaryWriter.add_hparams would start another one)."""
+        """Write TensorBoard's HPARAMS into this folder (SummaryWriter.add_hparams would start another one)."""
         from torch.utils.tensorboard.summary import hparams
 
         plain = {name: value if isinstance(value, int | float) else str(value) for name, value in settings.items()}

@@ -20,7 +20,7 @@ Update = Literal["critic", "adam"]
 
 @dataclass(frozen=True)
 class ReinforceSettings:
-    """Settings of Algorithm 1. The defaults are what won on the digits surrogate, `paper` has the paper's."""
+    """Settings of Algorithm 1. The defaults won on the digits surrogate; `paper` gives the paper's."""
 
     policy: Policy = "logit_normal"
     """Distribution over embeddings, see Controller. The paper: Bernoulli; its released code: deterministic."""
@@ -35,18 +35,18 @@ class ReinforceSettings:
     controller's logits climb before a child is drawn; its weights stay the simulator's. `adam`: the controller's
     weights, from a few entries, as in the paper; the only one for `bernoulli`, whose bits have no such gradient."""
     width: float = 1.0
-    """Of the critic's kernel, in distances of two uniform embeddings. (With the calibration `both` embeddings are a
-    quarter as far apart.)"""
+    """Width of the critic's kernel, as a multiple of the distance of two uniform embeddings. (With the calibration
+    `both` embeddings are a quarter as far apart.)"""
     ridge: float = 0.2
-    """Variance of a reward's noise that the critic allows for, in variances of the rewards."""
+    """Variance of a reward's noise that the critic allows for, as a multiple of the rewards' variance."""
     steps: int = 20
     """Steps up the critic's policy gradient."""
     step: float = 1.0
-    """Length of each, in logits."""
+    """Length of each of these steps, in logits."""
     draws: int = 8
-    """From the policy, over which a step of it is averaged."""
+    """Draws from the policy over which the gradient of a step is averaged."""
     learning_rate: float = 1e-4
-    """Adam's. The paper's stage-1 value, 1e-5, hardly moves it within 100 children."""
+    """Adam's learning rate. The paper's value for stage 1, 1e-5, hardly moves the weights within 100 children."""
     pool: bool = True
     """Whether Adam's entries are drawn from the pool; else they are what was built last."""
     samples: int = 3
@@ -54,8 +54,8 @@ class ReinforceSettings:
     updates: int = 1
     """Steps of Adam after each child; with 0 adam learns nothing."""
     baseline: Baseline = "pool"
-    """What rewards are compared with, see RewardPool. The critic does not ask for their mean and unit: to it `none` is
-    `pool`."""
+    """What rewards are compared with, see RewardPool. The critic takes out their mean and scale itself, so that `none`
+    and `pool` are the same to it."""
     pretrained: bool = True
     """Whether the controller starts from the simulator's weights."""
 
@@ -85,7 +85,7 @@ class ReinforceSettings:
 
     @classmethod
     def paper(cls) -> ReinforceSettings:
-        """The paper's letter (section 4.2.2)."""
+        """The settings that the paper gives (section 4.2.2)."""
         return cls(policy="bernoulli", update="adam", learning_rate=1e-5, warmup=10, epsilon=0.1, updates=1)
 
 
@@ -95,7 +95,8 @@ class Memo(NamedTuple):
     state: np.ndarray
     """The origin vector that the controller saw, (m,)."""
     embedding: np.ndarray
-    """What the action was made of, as it was drawn (n,): a table and a clip are not undone exactly."""
+    """The embedding as it was drawn, (n,). The action, which went through a table and a clip, does not give it back
+    exactly."""
 
 
 class Reinforce(Agent):
@@ -106,7 +107,7 @@ class Reinforce(Agent):
     def __init__(self, env: Trace, seed: int, settings: ReinforceSettings | None = None):
         super().__init__(env, seed, settings)
         self.settings = settings or ReinforceSettings()
-        # Fresh weights from a generator of their own: agents of one seed share their random children.
+        # Fresh weights come from a generator of their own, so that agents of one seed share their random children.
         weights = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         self.controller = Controller(
             self._decoder, self.settings.policy, self.settings.sigma, self.settings.pretrained, weights
@@ -131,7 +132,7 @@ class Reinforce(Agent):
         return [Proposal(*given) for given in zip(actions, sources, map(Memo, states, embeddings), strict=True)]
 
     def _draw(self, state: np.ndarray, child: int) -> tuple[str, np.ndarray]:
-        """Source and embedding (1, n) of one child."""
+        """Draw one child; returns its source and its embedding (1, n)."""
         if child < self.settings.warmup:
             return "warmup", self.controller.random(1, self.rng)
         if self.rng.random() < self.settings.epsilon:
@@ -153,14 +154,17 @@ class Reinforce(Agent):
         return numbers | {"train/pool_size": float(len(self.pool))}
 
     def _criticise(self) -> dict[str, float]:
-        """A critic of the whole pool, from the embeddings of what was built: with `both`, drawn ones are clipped."""
+        """Fit a critic to the whole pool.
+
+        It learns from the embeddings of what was built: with the calibration `both`, drawn ones are clipped.
+        """
         actions = np.clip(self._decoder.code_to_action(self.pool.embeddings()), 0.0, 1.0)
         embeddings = self._decoder.action_to_code(actions)
         self._critic = Critic(embeddings, self.pool.advantages(), self.settings.width, self.settings.ridge)
         return {"train/critic_explained": self._critic.explained}
 
     def _adam(self, new: int) -> dict[str, float]:
-        """Ascend the scores of a few entries, weighted by their advantages; after so many new children."""
+        """Take Adam's steps up the scores of a few entries, weighted by their advantages; `new` children were told."""
         numbers = {}
         for _ in range(self.settings.updates * new):
             # Scored under the present policy, without importance weights, as in the paper.
@@ -174,6 +178,6 @@ class Reinforce(Agent):
         return numbers | {"train/sigma": float(self.controller.log_sigma.detach().exp().mean())}
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The controller's weights, and what the critic knows."""
+        """The controller's weights and, where there is one, the critic's state."""
         weights = {name: tensor.numpy() for name, tensor in self.controller.state_dict().items()}
         return weights | (self._critic.state_dict() if self._critic else {})

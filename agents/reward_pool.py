@@ -8,22 +8,22 @@ import numpy as np
 
 Baseline = Literal["pool", "moving", "none"]
 DECAY = 0.9
-"""Of the moving average."""
+"""How much of the moving average each entry leaves."""
 
 
 class Batch(NamedTuple):
     """Entries of the pool."""
 
     states: np.ndarray
-    """Origin vectors (B, m)."""
+    """The origin vectors that the controller saw, (B, m)."""
     embeddings: np.ndarray
-    """(B, n)."""
+    """The embeddings that were built, (B, n)."""
     advantages: np.ndarray
-    """(B,), see RewardPool."""
+    """How much better each was than the baseline, (B,); see RewardPool."""
 
 
 class RewardPool:
-    """Every (state, embedding, reward).
+    """Keeps the state, the embedding and the reward of every child.
 
     An entry's advantage is how much better it was than the baseline:
 
@@ -50,11 +50,11 @@ class RewardPool:
         self._rewards.append(float(reward))
 
     def embeddings(self) -> np.ndarray:
-        """Of all entries, (N, n)."""
+        """The embeddings of all entries, (N, n)."""
         return np.stack(self._embeddings)
 
     def advantages(self) -> np.ndarray:
-        """Of all entries, (N,); 0 with baseline `pool` while rewards are equal."""
+        """The advantages of all entries, (N,). With the baseline `pool` they are 0 while all rewards are equal."""
         rewards = np.array(self._rewards)
         if self.baseline == "none":
             return rewards
@@ -64,7 +64,7 @@ class RewardPool:
         return (rewards - rewards.mean()) / deviation if deviation > 1e-12 else np.zeros_like(rewards)
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
-        """Distinct entries drawn evenly; all of them if the pool has fewer than count."""
+        """Draw different entries evenly; all of them if the pool has fewer than count."""
         return self._batch(rng.choice(len(self), size=min(count, len(self)), replace=False))
 
     def last(self, count: int = 1) -> Batch:
@@ -77,7 +77,7 @@ class RewardPool:
         return Batch(states, embeddings, self.advantages()[chosen])
 
     def _moving_averages(self) -> np.ndarray:
-        """Before each entry; the first one's is its own reward."""
+        """The moving average before each entry; for the first entry it is the entry's own reward."""
         averages = [self._rewards[0]]
         for reward in self._rewards[:-1]:
             averages.append(DECAY * averages[-1] + (1 - DECAY) * reward)

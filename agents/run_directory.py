@@ -1,4 +1,4 @@
-"""A search's folder: what it was asked for, what it found, where everything lies."""
+"""The folder of a search, which holds what the search was asked for and what it found."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class RunDirectory:
             ) from error
 
     def reward(self) -> rewards.Reward | None:
-        """What the journal's values have to be; None where no settings tell."""
+        """The reward function that the journal's values have to agree with; None where no settings tell it."""
         if not self.exists():
             return None
         environment = self.make_environment().unwrapped
@@ -133,7 +133,7 @@ class RunDirectory:
         with (self.path / "command.txt").open("a", encoding="utf-8") as file:
             file.write(shlex.join([sys.executable, *sys.argv]) + "\n")
         versions = self.path / "versions.json"
-        if not versions.exists():  # of the first start; every child in the journal has its own
+        if not versions.exists():  # they stay those of the first start; every child in the journal has its own
             files.write_json(versions, _versions())
 
     def best(self) -> FoundChild:
@@ -155,7 +155,7 @@ class RunDirectory:
         return best
 
     def _check_architecture(self, child: FoundChild) -> None:
-        """Whether the architecture that is recorded is the one that was evaluated."""
+        """Check that the architecture that is recorded is the one that was evaluated."""
         recorded = child.evaluation.get("architecture_json")
         key = recorded and search_spaces.from_json(json.dumps(recorded)).key
         if key != child.evaluation["architecture"]:
@@ -187,7 +187,7 @@ class RunDirectory:
         return settings
 
     def _check_trusted(self, environment: dict[str, Any]) -> None:
-        """Whether a folder from anywhere can be opened: only this package's code runs, and it writes nowhere else."""
+        """Check that a folder from anywhere is safe to open: only this package's code runs, and writes only there."""
         root = self.path.resolve()
         for entry in self.path.rglob("*"):
             if entry.is_symlink() and not entry.resolve().is_relative_to(root):

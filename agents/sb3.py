@@ -1,6 +1,6 @@
-"""stable-baselines3's agents, with settings that learn within 100 children.
+"""Agents of stable-baselines3, with settings that learn within 100 children.
 
-Actions are rescaled to [−1, 1] and observations to [−1, 1]; `gamma=0`, because a reward depends on its action alone.
+Actions and observations are rescaled to [−1, 1]. `gamma` is 0, because a reward depends on its action alone.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SB3Agent(Agent):
         vector = DummyVecEnv([lambda: rescaled])
         vector.seed(seed)
         model = getattr(sb3, self.algorithm)
-        # A copy, for A2C writes its optimiser into policy_kwargs.
+        # The settings are copied, because A2C writes its optimiser into policy_kwargs.
         chosen = deepcopy(self._ready(self.settings | (settings or {})))
         self.model = model("MlpPolicy", vector, gamma=0.0, seed=seed, device="cpu", **chosen)
         self.model.set_logger(Logger(None, [_ToRecorder(env)]))
@@ -107,7 +107,7 @@ class SB3Agent(Agent):
         return {name: tensor.numpy() for name, tensor in self.model.policy.state_dict().items()}
 
     def _ready(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Settings as the library takes them."""
+        """The settings in the form that the library takes."""
         return settings
 
 

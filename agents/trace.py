@@ -1,4 +1,4 @@
-"""What every agent runs behind: it counts children, keeps a row of each, and knows the best one."""
+"""The wrapper that every agent runs behind: it counts children, keeps a row of each, and knows the best one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BestChild:
 
 
 class Trace(gym.Wrapper, RecordConstructorArgs):
-    """Keeps what children brought, in memory.
+    """Keeps a row of every child and the best child, in memory.
 
     Args:
         env: The environment, an unwrapped or wrapped NASESEnv.
@@ -42,12 +42,12 @@ class Trace(gym.Wrapper, RecordConstructorArgs):
         gym.Wrapper.__init__(self, env)
         self.children = children
         self.steps = 0
-        """Children so far."""
+        """How many children were built so far."""
         self.default_source = ""
         """What `step` records as the source of its action. A loop that steps without proposals sets it once, as a
         library's own does; `build` records the source of each proposal."""
         self.best: BestChild | None = None
-        """None until a child succeeded."""
+        """The best child so far; None until a child succeeded."""
         self.rows: list[dict[str, Any]] = []
         """A row of COLUMNS for each child."""
 
@@ -82,7 +82,7 @@ class Trace(gym.Wrapper, RecordConstructorArgs):
         return np.array([step[1] for step in steps]), np.array([step[0] for step in steps])
 
     def log(self, numbers: dict[str, float]) -> None:
-        """An agent's numbers: not kept here."""
+        """Take an agent's numbers; they are not kept here, but a recorder writes them."""
 
     def _check_budget(self, children: int) -> None:
         left = self.children - self.steps

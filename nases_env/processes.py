@@ -1,4 +1,4 @@
-"""What every worker process needs."""
+"""What every worker process calls when it starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone: a worker of a killed parent would go on for ever."""
+    """End this process when the one that started it is gone; a killed parent's workers would go on for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this is no worker process"
 

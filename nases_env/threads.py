@@ -1,4 +1,4 @@
-"""Work on many rows, shared among the cores, and BLAS kept to one of them."""
+"""Shares work on many rows among the cores, and keeps BLAS to one thread."""
 
 from __future__ import annotations
 
@@ -16,31 +16,35 @@ from threadpoolctl import ThreadpoolController
 Result = TypeVar("Result")
 
 _LIMIT = threading.Lock()
-"""The number of BLAS threads is the process's: two that limit it at once would set it free too early."""
+"""Held while BLAS is limited. The number of BLAS threads belongs to the whole process: of two threads that limit it at
+once, the first to end would set it free too early."""
 
 
 @cache
 def _blas() -> ThreadpoolController:
-    """To look for the libraries takes two milliseconds."""
+    """The controller of BLAS; it is kept, because to look for the libraries takes two milliseconds."""
     return ThreadpoolController()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """numpy's matrix products and decompositions on one thread: several round otherwise. Not to be nested."""
+    """Keep numpy's matrix products and decompositions on one thread: several threads round differently.
+
+    It must not be nested.
+    """
     with _LIMIT, _blas().limit(limits=1, user_api="blas"):
         yield
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def share(work: Callable[[np.ndarray], Result], pieces: Sequence[np.ndarray]) -> list[Result]:
-    """What the work makes of each piece, in order; one piece is worked on in this thread.
+    """Do the work on each piece; returns the results in order. A single piece is worked on in this thread.
 
     The threads end before this returns, so that a process can fork afterwards.
     """

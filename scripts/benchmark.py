@@ -1,4 +1,4 @@
-"""How fast children, steps and decoders are on this machine: a table, and JSON to compare machines and versions.
+"""Measures how fast children, steps and decoders are on this machine: a table, and JSON to compare machines with.
 
     python scripts/benchmark.py
     python scripts/benchmark.py --children 6 --published --pure --workers 2 --json runs/benchmark.json
@@ -41,7 +41,7 @@ from nases_env.search_spaces.macro import LAYERS, MacroLayer
 ACTIONS = 10_000
 STEPS = 50
 SEARCHES = (64, 1024)
-"""Side by side, on a surrogate."""
+"""Numbers of searches side by side that are timed on a surrogate."""
 PURE = {"conv3": ("convolution", 3), "conv5": ("convolution", 5), "conv7": ("convolution", 7), "sep5": ("separable", 5),
         "max7": ("max_pool", 7), "avg7": ("average_pool", 7)}  # fmt: skip
 PURE_FILTERS = 170
@@ -56,13 +56,13 @@ class Options:
     children: int = 4
     """Random architectures (seed 0) to train."""
     published: bool = False
-    """Also the architecture published with v1."""
+    """Whether the architecture published with v1 is timed as well."""
     pure: bool = False
-    """Also 15 times the same layer of 170 filters: conv3, conv5, conv7, sep5, max7, avg7."""
+    """Whether networks of 15 equal layers of 170 filters are timed as well: conv3, conv5, conv7, sep5, max7, avg7."""
     rungs: tuple[Literal["b0", "b1", "ours"], ...] = ("b0", "b1", "ours")
-    """Ways to train them."""
+    """Ways to train them: the baselines b0 and b1, and the package's own."""
     workers: int = 0
-    """Also all children in so many worker processes, compared with one; 0: not."""
+    """Worker processes in which all children are timed as well, compared with one; 0: they are not."""
 
     space: str = "macro"
     """Search space: macro or micro."""
@@ -85,7 +85,7 @@ class Options:
     """File for the rows, the machine and the versions."""
 
     def check(self) -> None:
-        """Raise ValueError where a number cannot be, or the space has not what is asked for."""
+        """Raise ValueError where a number is out of its range, or the space lacks what is asked for."""
         if self.repeats < 1 or min(self.children, self.workers) < 0:
             raise ValueError(
                 f"--repeats {self.repeats} has to be at least 1, --children {self.children} and --workers "
@@ -118,7 +118,7 @@ class Options:
 
 
 def decoding(name: str, space: SearchSpace, repeats: int) -> list[Row]:
-    """Loading a decoder, decoding one action and many, encoding; on one core."""
+    """Time loading a decoder, decoding one action and many, and encoding, on one core."""
     decoder = embeddings.make(name, space)
     actions = np.random.default_rng(0).uniform(size=(ACTIONS, decoder.action_size)).astype(np.float32)
     origins = space.sample(np.random.default_rng(1), ACTIONS)
@@ -135,7 +135,7 @@ def decoding(name: str, space: SearchSpace, repeats: int) -> list[Row]:
 
 
 def stepping(options: Options) -> list[Row]:
-    """`env.step` with everything but the child itself, which a constant stands for."""
+    """Time `env.step` with everything but the child itself, which a constant stands for."""
     protocol = {"preset": options.protocol, **parse_overrides(options.overrides)}
     source: dict[str, Any] = {
         "space": options.space,
@@ -164,7 +164,7 @@ def stepping(options: Options) -> list[Row]:
 
 
 def surrogate_stepping(repeats: int) -> list[Row]:
-    """Steps of the environment on a surrogate with noise: of one search, and of many side by side."""
+    """Time steps of the environment on a surrogate with noise, of one search and of many side by side."""
     env = gym.make("NASES-Digits-Surrogate-v0", noise=True)
     env.reset(seed=0)
     actions = iter(np.random.default_rng(0).random(((repeats + 1) * STEPS, 20), np.float32))

@@ -44,13 +44,14 @@ from nases_env.search_spaces.base import HIGH, LOW
 from nases_env.surrogates.table import SUFFIX, card_path
 
 SHARES = {"uniform": 0.4, "decoder": 0.4, "mutation": 0.2}
-"""Of the architectures: uniform origin vectors, uniform actions of a decoder, mutations of good ones."""
+"""Shares of the architectures by what they are drawn from: uniform origin vectors, uniform actions of a decoder, and
+mutations of good architectures."""
 GOOD = 0.1
-"""Share of the children so far that are mutated, those with the highest rewards."""
+"""Share of the children so far that may be mutated: those with the highest rewards."""
 MUTATED = 3
-"""Numbers of an origin vector that a mutation draws anew, at most."""
+"""A mutation draws at most so many numbers of an origin vector anew."""
 ROUND = 20
-"""Architectures that are chosen together."""
+"""So many architectures are chosen together."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class Options:
     """Collects evaluations until there are so many architectures."""
 
     children: int = 4000
-    """Different architectures; repeats come on top."""
+    """Different architectures to evaluate; repeats come on top."""
     repeated: int = 60
-    """The first of them are evaluated with several child seeds."""
+    """So many of them, the first ones, are evaluated with several child seeds."""
     seeds: int = 3
-    """Child seeds of those."""
+    """Child seeds for each of those."""
     seed: int = 0
     """Seed of what is drawn."""
     workers: int = 2
@@ -87,8 +88,8 @@ class Options:
     reward: str = "eq1"
     """eq1 or validation."""
     decoder: str | None = None
-    """Whose uniform actions, calibrated, are a source, see scripts/search.py; None: autoencoder-uniform, in the micro
-    space autoencoder."""
+    """Decoder whose uniform actions, calibrated, are one source, see scripts/search.py; None: autoencoder-uniform, in
+    the micro space autoencoder."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -121,14 +122,14 @@ class Options:
 
 
 class Request(NamedTuple):
-    """What to evaluate."""
+    """One child to evaluate."""
 
     source: str
     action: np.ndarray
-    """Of the decoder `identity`, float32 (m,)."""
+    """The action for the decoder `identity`, float32 (m,)."""
     child_seed: int
     parent: int | None
-    """Which request a mutation changes; None where there is none."""
+    """Index of the request that a mutation changes; None where this is no mutation."""
 
 
 class Plan:
@@ -150,11 +151,11 @@ class Plan:
 
     @property
     def evaluations(self) -> int:
-        """In all rounds together."""
+        """Evaluations in all rounds together."""
         return self._options.children + self._options.repeated * (self._options.seeds - 1)
 
     def rounds(self) -> Iterator[list[Request]]:
-        """Until there are enough architectures; `learn` has to be called between two of them."""
+        """Yield rounds until there are enough architectures; `learn` has to be called between two of them."""
         first = self._new(self._options.repeated)
         if first:
             yield first
@@ -195,7 +196,7 @@ class Plan:
         return self._decoder.decode(action)[0], None
 
     def _mutated(self) -> tuple[np.ndarray, int]:
-        """An origin vector, and which child it is a mutation of."""
+        """Mutate a good child; returns the origin vector and the index of that child."""
         best = np.argsort(self._rewards, kind="stable")[::-1][: max(1, int(GOOD * len(self._rewards)))]
         parent = int(self._rng.choice(best))
         origin = self._identity.decode(self._done[parent].action[None])[0]
@@ -225,7 +226,7 @@ def row(request: Request, child: Child) -> dict[str, Any]:
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], card: dict[str, Any]) -> None:
-    """The rows as compressed CSV, and what they are beside it."""
+    """Write the rows as compressed CSV, and the card beside it."""
     text = io.StringIO()
     columns = list(dict.fromkeys(name for each in rows for name in each))  # a failed child has no epochs
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -263,7 +264,7 @@ def describe(options: Options, environment: NASESEnv, run: RunDirectory) -> dict
 
 
 def _processor() -> str:
-    """Its name, where the system tells it."""
+    """The processor's name, where the system tells it, else its kind."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

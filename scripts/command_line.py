@@ -1,4 +1,4 @@
-"""What a command line says, as Python values."""
+"""Turns what a command line says into Python values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
-    """Fields to override from a command line's `field=value`; values are JSON, or else taken as words.
+    """Read the fields to override from texts `field=value`. A value is JSON; what is no JSON is taken as a word.
 
     Raises:
         ValueError: If there is no `=`.

@@ -36,27 +36,27 @@ class Options:
     """Runs every agent with every seed; `random` always takes part."""
 
     agents: tuple[str, ...]
-    """Who searches: names, or name:setting=value,…"""
+    """Agents that search: names, or name:setting=value,…"""
     out: Path
     """Folder of the results."""
     env_id: str = "NASES-Digits-Surrogate-v0"
     """The environment; a surrogate's has noise."""
     env_keywords: tuple[str, ...] = ()
-    """Its keywords: --env-keywords dataset=imagefolder:PATH protocol=cifar10-mini."""
+    """Keywords of the environment: --env-keywords dataset=imagefolder:PATH protocol=cifar10-mini."""
     seeds: int = 10
     """Searches of each agent."""
     first_seed: int = 1000
-    """Their seeds are this one and those after it."""
+    """The first seed; the others follow it."""
     children: int = 100
     """The budget of a search."""
     score: Literal["best", "chosen"] = "best"
-    """Of a search: its best reward, or the mean validation accuracy of the child with it, with fresh child seeds (on a
-    surrogate without noise). Where rewards or decoders differ, only the second one compares."""
+    """What a search is scored by. `best`: its best reward. `chosen`: the mean validation accuracy of the child that had
+    it, with fresh child seeds (on a surrogate without noise). Where rewards or decoders differ, compare by `chosen`."""
     workers: int = cores()
     """Processes, one search each."""
 
     def runs(self) -> dict[str, list[Run]]:
-        """By agent, all its searches.
+        """All searches, by agent.
 
         Raises:
             ValueError: If a number is below 1, or there is no such agent, setting or environment.
@@ -77,7 +77,7 @@ def summarise(name: str, records: list[dict[str, Any]], scores: dict[str, np.nda
     Args:
         name: The agent.
         records: Its searches.
-        scores: Every agent's, (seeds,) each.
+        scores: The scores of every agent, (seeds,) each.
         goal: Median best reward of random search.
     """
     own, middle = scores[name], statistics.iqm(scores[name])
@@ -103,12 +103,12 @@ def summarise(name: str, records: list[dict[str, Any]], scores: dict[str, np.nda
 
 
 def curves(records: list[dict[str, Any]]) -> np.ndarray:
-    """Best reward so far of searches, (seeds, children)."""
+    """The best reward so far of each search at each child, (seeds, children)."""
     return statistics.best_so_far(np.array([[row["reward"] for row in record["children"]] for record in records]))
 
 
 def write(options: Options, records: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Tables, pictures and the page; returns the summary."""
+    """Write tables, pictures and the page; returns the summary."""
     scores = {name: np.array([score(record, options.score) for record in made]) for name, made in records.items()}
     best = {name: curves(made) for name, made in records.items()}
     goal = float(np.median(best[BASELINE][:, -1]))

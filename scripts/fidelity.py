@@ -1,4 +1,4 @@
-"""Whether children that are good after a search's short training are good after a long one.
+"""Measures whether children that are good after a search's short training are good after a long one.
 
 python scripts/fidelity.py --protocol digits --children 30 --factor 10
 """
@@ -25,17 +25,17 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Options(noise_floor.Options):
-    """Trains random children twice, under the protocol and so many times its epochs; writes a table of both."""
+    """Trains random children twice, with the protocol's epochs and with more; writes a table of both."""
 
     factor: int = 10
-    """Times the epochs."""
+    """The long training has so many times the epochs."""
     seeds: int = 2
     """Child seeds for each; correlations are of their means."""
     out: Path = Path("runs/fidelity.csv")
     """Table of every child."""
 
     def longer(self) -> Options:
-        """The same with the long training."""
+        """The same options with the long training."""
         overrides = parse_overrides(self.overrides)
         protocol = resolve({"preset": self.protocol, **overrides})
         longer = [f"epochs={self.factor * protocol.epochs}"]

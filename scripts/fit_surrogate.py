@@ -35,9 +35,9 @@ class Options:
     out: Path
     """Folder of the surrogate."""
     report: Path | None = None
-    """Where to tell how good it is: so named, a .json and a .png (a minute)."""
+    """Path without suffix for a report on how good it is, a .json and a .png; it takes a minute."""
     dataset: str | None = None
-    """What the final training of a network found with it reads; None: what the table's card says."""
+    """Data set for the final training of a network that was found with it; None: the one of the table's card."""
 
 
 def main(options: Options) -> int:
@@ -72,7 +72,7 @@ def main(options: Options) -> int:
 
 
 def card(options: Options, evaluations: table.Table) -> dict[str, Any]:
-    """What to tell about the surrogate."""
+    """The card of the surrogate."""
     dataset = options.dataset or evaluations.card["dataset"]
     try:
         check_dataset(absolute(dataset))
@@ -109,7 +109,7 @@ def describe(found: dict[str, Any]) -> str:
 
 
 def write_report(path: Path, found: dict[str, Any], table_card: dict[str, Any]) -> None:
-    """The report as text, as JSON and as a picture."""
+    """Print the report, and write it as JSON and as a picture."""
     print(describe(found))
     path.parent.mkdir(parents=True, exist_ok=True)
     told = {"table": table_card["command"], **found}

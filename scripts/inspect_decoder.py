@@ -1,4 +1,4 @@
-"""What decoders reach: a table and a picture of each, and one CSV.
+"""Measures what decoders reach: a table and a picture of each, and one CSV.
 
 python scripts/inspect_decoder.py
 python scripts/inspect_decoder.py --decoders autoencoder pca random identity --calibration none --out runs/controls
@@ -25,9 +25,9 @@ from nases_env.embeddings.coverage import DRAWS, NOISES, STEPS, coverage, round_
 from nases_env.search_spaces import SearchSpace
 
 Table = dict[str, dict[str, float]]
-"""Draw → measure → value."""
+"""The value of each measure for each draw."""
 SPACE = "space itself"
-"""The reference: uniform origin vectors, without a decoder."""
+"""Name of the reference, uniform origin vectors without a decoder."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Options:
     rules: str = "paper"
     """Rules of the macro space."""
     samples: int = 10_000
-    """Actions a draw."""
+    """Actions of each draw."""
     seed: int = 0
     """Seed of the actions."""
     out: Path = Path("runs/decoders")
@@ -52,13 +52,13 @@ class Options:
 
 
 def measure(decoder: Decoder, space: SearchSpace, options: Options) -> Table:
-    """What every draw reaches, under the names of the draws; the round trip under its own."""
+    """Measure what every draw reaches, by the draw's name, and the round trip, as `round trip`."""
     table = {draw: coverage(decoder, space, draw, options.samples, options.seed) for draw in DRAWS}
     return {**table, "round trip": round_trip(decoder, space, options.samples, options.seed)}
 
 
 def print_table(name: str, calibration: str, table: Table) -> None:
-    """A line a measure, a column a draw."""
+    """Print a line for each measure, with a column for each draw."""
     print(f"\n{f'{name}, calibration {calibration}':36}" + "".join(f"{draw:>10}" for draw in DRAWS))
     for measure in table["uniform"]:
         print(f"{measure:36}" + "".join(f"{table[draw][measure]:10.3f}" for draw in DRAWS))
@@ -67,7 +67,7 @@ def print_table(name: str, calibration: str, table: Table) -> None:
 
 
 def draw_shares(axes: Axes, name: str, title: str, table: Table) -> None:
-    """Stacked bars: the shares of the labels of one dimension, a bar a draw."""
+    """Draw the shares of one dimension's labels as stacked bars, one for each draw."""
     prefix = f"{name} "
     labels = [column for column in table[SPACE] if column.startswith(prefix) and "flips" not in column]
     bottom = [0.0] * len(table)
@@ -80,7 +80,7 @@ def draw_shares(axes: Axes, name: str, title: str, table: Table) -> None:
 
 
 def draw_bars(axes: Axes, title: str, measure: str, style: str, table: Table) -> None:
-    """One measure, a bar a draw, with its number."""
+    """Draw one measure as bars with their numbers, one for each draw."""
     bars = axes.bar(list(table), [row[measure] for row in table.values()], color="C4")
     axes.bar_label(bars, fmt=style)
     axes.set(title=title)
@@ -88,7 +88,7 @@ def draw_bars(axes: Axes, title: str, measure: str, style: str, table: Table) ->
 
 
 def draw_smoothness(axes: Axes, uniform: dict[str, float], sizes: dict[str, int]) -> None:
-    """Shares of decisions that a step changes, a group a step."""
+    """Draw the shares of decisions that a step changes, a group of bars for each length of the step."""
     width = 0.8 / len(sizes)
     for i, (name, size) in enumerate(sizes.items()):
         shares = [uniform[f"{name} flips {step}"] / size for step in STEPS]
@@ -102,7 +102,7 @@ def draw_smoothness(axes: Axes, uniform: dict[str, float], sizes: dict[str, int]
 
 
 def draw_round_trip(axes: Axes, trip: dict[str, float]) -> None:
-    """Error of encoding and decoding a random network, with noise on the action."""
+    """Draw the error of encoding and decoding a random network, with noise on the action."""
     names = {"none": "error"} | {f"{noise:g}": f"error at noise {noise:g}" for noise in NOISES}
     bars = axes.bar(list(names), [trip[column] for column in names.values()], color="C5")
     axes.bar_label(bars, fmt="%.1f")
@@ -115,7 +115,7 @@ def draw_round_trip(axes: Axes, trip: dict[str, float]) -> None:
 
 
 def draw_picture(table: Table, space: SearchSpace, reference: dict[str, float], title: str, path: Path) -> None:
-    """Six panels; the last bar of each of the first three is the space without a decoder."""
+    """Draw six panels; the last bar of each of the first three is the space without a decoder."""
     figure = Figure(figsize=(17, 9), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 3)

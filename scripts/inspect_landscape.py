@@ -1,4 +1,4 @@
-"""What an agent walks on: how rewards vary over the embedding of some decoders, on a surrogate.
+"""Measures what an agent walks on: how rewards vary over the embedding of some decoders, on a surrogate.
 
 python scripts/inspect_landscape.py
 python scripts/inspect_landscape.py --decoders autoencoder autoencoder-uniform pca identity
@@ -30,12 +30,12 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Options:
-    """Draws uniform actions, and their neighbours; prints and writes a row a decoder and calibration."""
+    """Draws uniform actions and their neighbours; prints and writes a row for each decoder and calibration."""
 
     decoders: tuple[str, ...] = ()
     """Names or weights files, see scripts/search.py; none: all that are shipped for the environment's space."""
     calibrations: tuple[str, ...] = ("none", "output", "both")
-    """Of each decoder."""
+    """Calibrations that each decoder is measured with."""
     env_id: str = "NASES-Digits-Surrogate-v0"
     """A surrogate's environment; its noise is left out."""
     samples: int = 8192
@@ -54,7 +54,7 @@ def rewards_of(env: gym.vector.VectorEnv, actions: np.ndarray) -> np.ndarray:
 
 
 def linear_r2(actions: np.ndarray, rewards: np.ndarray) -> float:
-    """R² on the second half of (actions, rewards) of a linear model of the first half."""
+    """Fit a linear model to the first half of actions and rewards; returns its R² on the second half."""
     half = len(actions) // 2
     design = np.concatenate([np.ones((len(actions), 1)), actions], axis=1)
     weights = np.linalg.lstsq(design[:half], rewards[:half], rcond=None)[0]
@@ -63,7 +63,7 @@ def linear_r2(actions: np.ndarray, rewards: np.ndarray) -> float:
 
 
 def measure(reward: Callable[[np.ndarray], np.ndarray], decoder: embeddings.Decoder, options: Options) -> dict:
-    """One row: the rewards' deviation, correlations with neighbours, linear R², and how codes are found again."""
+    """Measure one row: the rewards' deviation, correlations with neighbours, linear R², how codes are found again."""
     rng = np.random.default_rng(options.seed)
     actions = rng.uniform(size=(options.samples, decoder.action_size)).astype(np.float32)
     rewards, near = reward(actions), actions[: options.samples // 4]

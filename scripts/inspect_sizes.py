@@ -1,4 +1,4 @@
-"""How large the networks of a space are under a protocol: parameters and FLOPs of random ones, nothing is trained.
+"""Measures how large the networks of a space are under a protocol: parameters and FLOPs of random, untrained ones.
 
 python scripts/inspect_sizes.py --space micro --protocol v3-search
 """
@@ -37,15 +37,15 @@ class Options:
     overrides: tuple[str, ...] = ()
     """Protocol fields to change: --overrides cell_filters=20."""
     children: int = 200
-    """Random networks."""
+    """Random networks to build."""
     seed: int = 0
     """Seed of the vectors."""
     image_size: int = 32
-    """Pixels a side, where the protocol says nothing."""
+    """Pixels a side of an image, where the protocol does not say it."""
     channels: int = 3
-    """Of an image."""
+    """Channels of an image."""
     classes: int = 10
-    """Of the data set."""
+    """Classes of the data set."""
     out: Path = Path("runs/sizes.csv")
     """Table of every network."""
 

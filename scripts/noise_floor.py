@@ -1,4 +1,4 @@
-"""How much of the reward's variance lies between architectures, under one protocol.
+"""Measures how much of the reward's variance lies between architectures, under one protocol.
 
 python scripts/noise_floor.py --protocol digits
 python scripts/noise_floor.py --dataset imagefolder:PATH --protocol cifar10-mini --children 12 --seeds 2
@@ -55,7 +55,7 @@ class Options:
     """Table of every child."""
 
     def with_overrides(self, *more: str) -> Self:
-        """The same with more fields changed."""
+        """The same options with more fields changed."""
         return replace(self, overrides=(*self.overrides, *more))
 
 
@@ -90,7 +90,7 @@ def intraclass_correlation(values: np.ndarray) -> float:
 
 
 def evaluate_all(options: list[Options]) -> list[list[dict[str, float | str]]]:
-    """For each of some options, the rows of all its children, one seed after the other."""
+    """Evaluate the children of several options; returns each one's rows, one seed after the other."""
     spawn = get_context("spawn")
     with ProcessPoolExecutor(options[0].workers, spawn, end_with_parent) as pool:
         futures = [
@@ -108,7 +108,7 @@ def _counted(future: Future, bar: tqdm) -> dict[str, float | str]:
 
 
 def by_child(rows: list[dict[str, float | str]], name: str, options: Options) -> np.ndarray:
-    """A column as (children, seeds)."""
+    """One column of the rows as an array (children, seeds)."""
     return np.array([row[name] for row in rows], dtype=float).reshape(options.seeds, options.children).T
 
 

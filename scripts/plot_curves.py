@@ -39,7 +39,7 @@ def read_rewards(run: Path) -> np.ndarray:
 
 
 def draw(axes: Axes, agent: str, colour: str, searches: list[np.ndarray]) -> None:
-    """Children as dots, best-so-far as thin lines, its mean over searches as a thick one."""
+    """Draw children as dots, the best so far as thin lines, and its mean over searches as a thick one."""
     for rewards in searches:
         axes.plot(rewards, ".", color=colour, alpha=0.3, markersize=4)
         axes.plot(np.maximum.accumulate(rewards), color=colour, alpha=0.4, linewidth=1)

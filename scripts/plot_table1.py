@@ -40,7 +40,7 @@ def read_losses(table: Path) -> dict[int, list[dict[str, float]]]:
 
 
 def print_table(rows: dict[int, list[dict[str, float]]]) -> None:
-    """The table in Markdown; several seeds as mean and range."""
+    """Print the table in Markdown; several seeds are shown as mean and range."""
     print("| k | compression ratio | training loss | test loss | paper: training | paper: test | PCA | minutes |")
     print("|---|---|---|---|---|---|---|---|")
     for size, runs in rows.items():
@@ -57,12 +57,12 @@ def _spread(values: list[float]) -> str:
 
 
 def test_losses(rows: dict[int, list[dict[str, float]]]) -> dict[int, float]:
-    """Test loss by embedding size, the mean of the seeds."""
+    """The mean test loss of the seeds, by embedding size."""
     return {size: mean(run["test_loss"] for run in runs) for size, runs in rows.items()}
 
 
 def draw(axes: Axes, rows: dict[int, list[dict[str, float]]]) -> None:
-    """Left axis: embedding size; right axis: test loss; both over the compression ratio, crossings marked."""
+    """Draw embedding size (left axis) and test loss (right axis) over the compression ratio, with their crossings."""
     curves = {
         "test loss, ours": (test_losses(rows), "C0", "o-"),
         "test loss, the paper's": ({size: losses.test for size, losses in PAPER.items()}, "C1", "s--"),

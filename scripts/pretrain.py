@@ -42,7 +42,7 @@ class Options:
     """Trains an autoencoder and writes its weights, rank tables and card; or one for every row of Table 1."""
 
     out: Path
-    """The .safetensors file to write, its card goes beside it as .json; with --table1 a folder."""
+    """The .safetensors file to write; its card goes beside it as .json. With --table1 it is a folder."""
     settings: Annotated[PretrainingSettings, tyro.conf.arg(name="")]
     recipe: Literal["ours", "paper"] = "ours"
     """Settings that the options start from."""
@@ -51,7 +51,7 @@ class Options:
     device: str = "auto"
     """auto, cpu or cuda."""
     checkpoint_seconds: float = 30.0
-    """Time between checkpoints."""
+    """Seconds between checkpoints."""
     overwrite: bool = False
     """Whether finished weights, or ones begun with other options, may be replaced; the old ones stay until then."""
     table1: bool = False
@@ -164,7 +164,7 @@ def table1_jobs(options: Options) -> list[PretrainingJob]:
 
 
 def start_worker(lock: Any) -> None:
-    """Bars of several processes take turns on the terminal."""
+    """Prepare a worker process: its bar takes turns with the others on the terminal."""
     end_with_parent()
     tqdm.set_lock(lock)
 
@@ -176,7 +176,7 @@ def run_row(position: int, job: PretrainingJob) -> None:
 
 
 def write_table(folder: Path) -> Path:
-    """Every model in the folder as a row of table1.csv."""
+    """Write table1.csv, a row for every model in the folder."""
     cards = [autoencoder.read_card(path) for path in folder.glob("k*-seed*.safetensors")]
     rows = sorted((table1.row(card) for card in cards), key=lambda row: (row["embedding_size"], row["seed"]))
     path = folder / "table1.csv"
@@ -185,7 +185,7 @@ def write_table(folder: Path) -> Path:
 
 
 def recipe_settings(recipe: str) -> PretrainingSettings:
-    """What a recipe starts from."""
+    """The settings that a recipe starts from."""
     return PretrainingSettings.paper() if recipe == "paper" else PretrainingSettings()
 
 

@@ -51,7 +51,7 @@ ENVIRONMENT = (
     "noise",
 )
 OF_THE_COMMAND = ("run_dir", "resume", "repair", "trust")
-"""Options that say how to go on, not what the search is: they are not kept in its settings."""
+"""Options that say how to go on, not what the search is. They are not kept in its settings."""
 FAILURES = (ValueError, OSError, ImportError, WorkerStartError, gym.error.Error)
 """Errors whose message is all that a user needs."""
 
@@ -64,8 +64,8 @@ class Options:
     """Environment: NASES-Digits-v0, NASES-Digits-Surrogate-v0, NASES-CIFAR10-v0, version 3's NASES-Digits-Micro-v0 and
     NASES-CIFAR10-Micro-v0, NASES-v0 or another registered one."""
     agent: str = "reinforce"
-    """Who searches: reinforce, random, random-origin, evolution, lstm, q-learning, predictor, gradient-ascent, tpe,
-    cmaes, gp, ppo, a2c, sac or td3."""
+    """Agent that searches: reinforce, random, random-origin, evolution, lstm, q-learning, predictor, gradient-ascent,
+    tpe, cmaes, gp, ppo, a2c, sac or td3."""
     agent_settings: tuple[str, ...] = ()
     """Settings of agents other than reinforce: --agent-settings population=20 sample=3."""
     children: int = 30
@@ -111,9 +111,9 @@ class Options:
     workers: int | None = None
     """Processes that train children: 1 keeps the search alive whatever happens to one; None or 0: in this process."""
     surrogate: str | None = None
-    """Of a surrogate's environment: digits or a folder that scripts/fit_surrogate.py wrote."""
+    """Surrogate of a surrogate's environment: digits or a folder that scripts/fit_surrogate.py wrote."""
     noise: bool = False
-    """Of a surrogate's environment: whether accuracies vary with the child seed."""
+    """Whether the accuracies of a surrogate's environment vary with the child seed."""
     batch: int = 1
     """Children that are chosen before any of them is known, so that as many workers have something to do. Unlike the
     number of workers it changes the search."""
@@ -255,7 +255,7 @@ def _search(
     start: Architecture | None,
     options: Options,
 ) -> bool:
-    """Search to the end of the budget, or until Ctrl-C: then True."""
+    """Search to the end of the budget or until Ctrl-C; returns whether it was Ctrl-C."""
     try:
         agent = agent_class(recorder, options.seed, agent_settings)
     except TypeError as error:  # a library's keywords are checked by the library
@@ -295,7 +295,11 @@ def _check(options: Options) -> None:
 
 
 def _check_keywords(env_id: str, keywords: dict[str, Any]) -> None:
-    """Options of the environment that this one does not have are a mistake to tell, not a TypeError."""
+    """Refuse options that this environment does not have, in words for a user.
+
+    Raises:
+        ValueError: If there are some; the message names the options that it has.
+    """
     parameters = inspect.signature(load_env_creator(str(gym.spec(env_id).entry_point))).parameters
     if unknown := [name for name in keywords if name not in parameters]:
         known = [name for name in ENVIRONMENT if name in parameters]
@@ -313,7 +317,7 @@ def _known(start_from: str, environment: NASESEnv, trust: bool) -> Architecture:
 
 
 def _describe_start(start: Architecture, environment: NASESEnv) -> str:
-    """How much of a known network its encoding keeps."""
+    """Tell how much of a known network its encoding keeps."""
     space, decoder = environment.space, environment.decoder
     origin = space.origin_of(start)[None]
     before, after = (space.decisions(space.discretise(o)) for o in (origin, decoder.decode(decoder.encode(origin))))
@@ -330,7 +334,7 @@ def _agent_settings(options: Options) -> Any:
 
 
 def _flat(settings: dict[str, Any], environment: NASESEnv) -> dict[str, Any]:
-    """One level, with what the environment's keywords are where they were left to their defaults."""
+    """The settings on one level, with the values that the environment's keywords have where none was given."""
     parameters = inspect.signature(type(environment)).parameters
     defaults = {name: parameters[name].default for name in ENVIRONMENT if name in parameters}
     registered = environment.spec.kwargs if environment.spec else {}

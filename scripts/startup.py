@@ -18,11 +18,11 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: a command ends as it does after Ctrl-C."""
+    """Raised when SIGTERM comes, so that a command ends as it does after Ctrl-C."""
 
 
 def run(main: Callable[[], int]) -> int:
-    """The exit status of a command, which Ctrl-C and SIGTERM end cleanly.
+    """Run a command that Ctrl-C and SIGTERM end cleanly; returns its exit status.
 
     Args:
         main: What the command does; returns its exit status.
@@ -46,7 +46,7 @@ def run(main: Callable[[], int]) -> int:
 
 
 def _tell(error: threading.ExceptHookArgs) -> None:
-    """A library's thread that could not write, as TensorBoard's cannot on a full disk, says so in a line."""
+    """Report in one line that a library's thread could not write, as TensorBoard's cannot on a full disk."""
     if isinstance(error.exc_value, OSError):
         print(f"error: {error.exc_value}", file=sys.stderr)
     else:
@@ -60,7 +60,7 @@ def _handle(number: signal.Signals, handler: Any) -> None:
 
 
 def _prepare() -> None:
-    """Ctrl-C during imports ends the process without a traceback; pictures need no display and no notebook."""
+    """Let Ctrl-C during imports end the process without a traceback, and pictures need no display or notebook."""
     _handle(signal.SIGINT, signal.SIG_DFL)
     os.environ["MPLBACKEND"] = "Agg"
 

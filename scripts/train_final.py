@@ -81,7 +81,7 @@ class FinalTraining:
         protocol: The final protocol.
         dataset: See NASESEnv.
         data_dir: See NASESEnv.
-        seed: Of weights, order and augmentation.
+        seed: Seed of weights, order and augmentation.
         device: A torch device.
     """
 
@@ -116,7 +116,7 @@ class FinalTraining:
         }
         """What `nases_env.children.build.load` builds the network from, and how its images are standardised."""
         self.curve: list[dict[str, float]] = []
-        """A row per epoch."""
+        """One row for each epoch so far."""
         self.checkpoint = folder / "checkpoint.safetensors"
         if self.checkpoint.is_file():
             self._resume()
@@ -143,11 +143,14 @@ class FinalTraining:
         network_file.write(self.folder, self.network, padding.state_dict(self.trainer.model))
 
     def test(self) -> float:
-        """Accuracy on the test part, after the last epoch."""
+        """Measure the accuracy on the test part, after the last epoch."""
         return self.trainer.accuracy(datasets.load_test(*self._source))
 
     def _save_checkpoint(self) -> None:
-        """The curve first: a checkpoint never knows more epochs than the curve has. A kill leaves both files whole."""
+        """Write the curve, then the checkpoint, which so never knows more epochs than the curve has.
+
+        A kill leaves both files whole.
+        """
         tables.write(self._curve_file, self.curve)
         checkpoint.save(self.checkpoint, self.trainer.state())
 

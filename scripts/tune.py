@@ -31,26 +31,26 @@ from nases_env.threads import cores
 
 @dataclass(frozen=True)
 class Options:
-    """Rounds of searches; each keeps the configurations with the highest mean score."""
+    """Runs rounds of searches; each keeps the configurations with the highest mean score."""
 
     agent: str
-    """Whose settings."""
+    """Agent whose settings are chosen."""
     grid: tuple[str, ...]
     """Values to choose from: setting=value,value,…; also the environment's decoder and calibration."""
     out: Path
     """Folder of the results."""
     rounds: tuple[str, ...] = ("32x2", "8x6", "2x30")
-    """Configurations x seeds."""
+    """Configurations x seeds of each round."""
     first_seed: int = 0
-    """Seeds are this one and those after it."""
+    """The first seed; the others follow it."""
     env_id: str = "NASES-Digits-Surrogate-v0"
     """The environment; a surrogate's has noise."""
     env_keywords: tuple[str, ...] = ()
-    """Its keywords, name=value."""
+    """Keywords of the environment, name=value."""
     children: int = 100
     """The budget of a search."""
     score: Literal["best", "chosen"] = "best"
-    """Of a search, as in scripts/compare.py."""
+    """What a search is scored by, as in scripts/compare.py."""
     workers: int = cores()
     """Processes, one search each."""
 
@@ -72,7 +72,7 @@ class Options:
         return sizes
 
     def entries(self, count: int) -> list[Entry]:
-        """The agent's defaults, and configurations drawn from the grid; all of it where it has no more.
+        """The agent's defaults, and configurations drawn from the grid, or the whole grid where it has no more.
 
         Raises:
             ValueError: If a part of the grid has no values, or there is no such agent or setting.
@@ -93,7 +93,7 @@ class Options:
 
 
 def tune(options: Options) -> list[dict[str, object]]:
-    """All rounds; a row for each round of each configuration, the best first."""
+    """Run all rounds; returns a row for each round of each configuration, the best first."""
     sizes = options.sizes()
     kept = options.entries(sizes[0][0])
     seeds = range(options.first_seed, options.first_seed + sizes[-1][1])

@@ -1,4 +1,4 @@
-"""Crop, flip and cutout, on whole batches on the device."""
+"""Random crops, mirror images and cutout, computed for whole batches on the device."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 
 
 def pad(images: torch.Tensor, padding: int) -> torch.Tensor:
-    """Zeros (the mean, once standardised) around (N, C, H, W), channels last in memory."""
+    """Put zeros, the mean of standardised images, around (N, C, H, W); the result is channels last in memory."""
     padded = torch.nn.functional.pad(images, (padding,) * 4)
     return padded.contiguous(memory_format=torch.channels_last)
 
 
 def crop_and_flip(padded: torch.Tensor, size: int, flip: bool, generator: torch.Generator) -> torch.Tensor:
-    """A random size × size window of every padded image (N, C, H, W), half of them mirrored if flip."""
+    """Cut a random size × size window out of every padded image (N, C, H, W); `flip` mirrors half of them."""
     count, _, height, width = padded.shape
     device = padded.device
     pixels = torch.arange(size, device=device)
@@ -29,7 +29,7 @@ def crop_and_flip(padded: torch.Tensor, size: int, flip: bool, generator: torch.
 
 
 def cutout(images: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
-    """A square of zeros, centred anywhere and clipped at the border (DeVries and Taylor 2017)."""
+    """Put a square of zeros on every image, centred anywhere and clipped at the border (DeVries and Taylor 2017)."""
     count, _, height, width = images.shape
     device = images.device
 

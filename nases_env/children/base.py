@@ -1,4 +1,4 @@
-"""What every child is."""
+"""The base class of every child network."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class Child(nn.Module, ABC):
     """A network that is made from an architecture. Its weights are not drawn yet, see `build.materialise`."""
 
     training_only: ClassVar[tuple[str, ...]] = ()
-    """Modules that the trained network has no use for: not counted, not saved with it."""
+    """Names of modules that only the training needs. Their parameters are not counted, nor saved with the network."""
 
     @abstractmethod
     def flops(self, image_size: int) -> int:
-        """2 × multiply-adds of convolutions and the linear layer, one image of so many pixels a side forward."""
+        """FLOPs of one image of so many pixels a side: 2 × multiply-adds of the convolutions and the linear layer."""
 
     def loss(
         self, images: torch.Tensor, labels: torch.Tensor, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a training step minimises, and the logits (N, classes).
+        """Compute what a training step minimises, and the logits (N, classes).
 
         Args:
             images: (N, channels, H, W).
             labels: int64 (N,).
-            progress: Share of the training that is over.
-            generator: Draws whatever is random in it.
+            progress: Share of the training that is over, in [0, 1).
+            generator: Draws whatever is random in the child.
         """
         logits = self(images)
         return nn.functional.cross_entropy(logits, labels), logits

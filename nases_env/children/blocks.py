@@ -1,4 +1,4 @@
-"""What children are made of."""
+"""Parts that children of several search spaces are made of, and how their insides are recomputed to save memory."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def separable(width: Channels, size: int, bias: bool, device: str, stride: int =
 
 
 def weights(module: nn.Module) -> int:
-    """Real weights of the convolutions in a module."""
+    """Count the weights of the convolutions in a module, padding left out."""
     convolutions = (each for each in module.modules() if isinstance(each, nn.Conv2d))
     return sum(math.prod(real_shape(convolution, "weight")) for convolution in convolutions)
 
 
 def checkpointed(layer: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
-    """What a layer makes of its inputs; its inside is computed again in the backward pass, not kept."""
+    """Run a layer on its inputs. Its inside is not kept but computed again in the backward pass."""
     return checkpoint(
         layer,
         *inputs,
@@ -51,7 +51,7 @@ def checkpointed(layer: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _frozen_statistics(layer: nn.Module) -> Iterator[None]:
-    """Batch normalisation leaves its running statistics alone: a layer computed twice saw its batch once."""
+    """Keep batch normalisation from updating its running statistics: a layer computed twice saw its batch once."""
     normalisations = [module for module in layer.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [module.momentum for module in normalisations]
     try:

@@ -1,4 +1,4 @@
-"""What a CPU process that trains children needs: threads, memory that it keeps, a bounded cache of kernels."""
+"""Settings of a process that trains children on a CPU: its threads, the memory it keeps, its cache of kernels."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import torch
 
 KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 KERNELS = 256
-"""oneDNN keeps so many compiled for next time: what a child needs. Its own 1,024 fill up with a search's shapes."""
+"""oneDNN keeps so many compiled kernels for the next time, as many as a child needs. Its default of 1,024 would fill up
+with the shapes of a whole search."""
 LARGEST_KEPT = 32 << 20
-"""Bytes; glibc accepts no more."""
+"""Blocks of up to so many bytes stay with the process when they are freed; glibc accepts no larger number."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Fixes torch's CPU threads inside the block; None: one per core."""
+    """Fix the number of torch's CPU threads inside the block; with None there is one for each core."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or os.cpu_count() or before)
     try:
@@ -38,7 +39,7 @@ def physical_memory() -> int | None:
 
 
 def release_memory() -> None:
-    """Give what is free back to the kernel, where the C library can."""
+    """Give freed memory back to the kernel, where the C library can do that."""
     malloc_trim = _c_function("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)

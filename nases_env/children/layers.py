@@ -1,6 +1,6 @@
-"""torch's modules, quicker on a CPU at the sizes of children: the same functions up to rounding, on NHWC memory.
+"""Torch's modules, made quicker on a CPU at the sizes that children have.
 
-On other devices they are torch's own.
+They compute the same functions up to rounding, on NHWC memory. On other devices they are torch's own.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ class PointwiseConv2d(Conv2d):
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """A max pool that keeps the size. Large windows are a row, then a column, which also picks the same pixel of
-    several equal ones.
+    """A max pool that keeps the size.
+
+    A large window is pooled along its rows and then along its columns. Where several pixels are equally large, that
+    picks the same one of them as torch does.
     """
 
     def __init__(self, size: int):
@@ -56,8 +58,9 @@ class MaxPool2d(nn.MaxPool2d):
 
 
 class AveragePool2d(nn.AvgPool2d):
-    """An average pool that keeps the size and leaves its padding out. Large windows are a matrix product along the
-    columns and one along the rows.
+    """An average pool that keeps the size and leaves its padding out.
+
+    A large window is averaged by two matrix products, one along the columns and one along the rows.
     """
 
     def __init__(self, size: int):
@@ -77,7 +80,7 @@ class AveragePool2d(nn.AvgPool2d):
 
 @lru_cache(maxsize=64)
 def _mean_of_window(pixels: int, size: int, dtype: torch.dtype) -> torch.Tensor:
-    """Matrix (pixels, pixels) that replaces every pixel by the mean of the size around it."""
+    """A matrix (pixels, pixels) that replaces every pixel by the mean of the `size` pixels around it."""
     with torch.inference_mode(False):  # what was made there could not be trained with later
         position = torch.arange(pixels, device="cpu")
         near = ((position[:, None] - position).abs() <= size // 2).to(dtype)

@@ -22,7 +22,7 @@ class MacroChild(Child):
 
     Args:
         architecture: What to build.
-        protocol: Its width, added filters and reductions.
+        protocol: How to build it: width, added filters and reductions are read.
         channels: Channels of an image.
         classes: Number of classes.
         checkpointing: Whether a layer's inside is computed again in the backward pass, not kept: less memory, more
@@ -109,8 +109,10 @@ class MacroChild(Child):
 
 
 class _Subsample(nn.Module):
-    """Every stride-th pixel. Before a 1×1 convolution it is that convolution with a stride, whose backward pass on a
-    CPU takes time in proportion to the stride.
+    """Keeps every stride-th pixel of every stride-th row.
+
+    Followed by a 1×1 convolution it computes what that convolution would with a stride; but the backward pass of one
+    with a stride takes time on a CPU in proportion to the stride.
     """
 
     def __init__(self, stride: int):
@@ -126,8 +128,8 @@ def _halve(images: torch.Tensor) -> torch.Tensor:
 
 
 def _operation(layer: MacroLayer, width: Channels, bias: bool, device: str) -> list[nn.Module]:
-    """What follows the 1×1 convolution of a layer, each convolution behind its ReLU."""
-    relu = nn.ReLU(inplace=True)  # of a batch normalisation's output, which nothing else reads
+    """The modules that follow the 1×1 convolution of a layer; a ReLU stands before each convolution."""
+    relu = nn.ReLU(inplace=True)  # nothing else reads the batch normalisation's output that it changes
     if layer.operation == "max_pool":
         return [MaxPool2d(layer.size)]
     if layer.operation == "average_pool":

@@ -21,7 +21,7 @@ from nases_env.search_spaces.micro import CELL_INPUTS, MicroArchitecture
 
 STAGES = 3
 STEM_FACTOR = 3
-"""The stem's filters, in those of a cell's node."""
+"""The stem has so many times the filters of a cell's node."""
 AUXILIARY_FILTERS = (128, 768)
 
 
@@ -35,7 +35,8 @@ class MicroChild(Child):
 
     Args:
         architecture: The two cells.
-        protocol: Its stage_cells, cell_filters, width and added filters; drop_path and auxiliary_weight.
+        protocol: How to build it: stage_cells, cell_filters, width and added filters are read, and for training
+            drop_path and auxiliary_weight.
         channels: Channels of an image.
         classes: Number of classes.
         checkpointing: Whether a cell's inside is computed again in the backward pass, not kept: less memory, more
@@ -96,7 +97,10 @@ class MicroChild(Child):
     def loss(
         self, images: torch.Tensor, labels: torch.Tensor, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cross-entropy, that of the auxiliary head added; paths are dropped the more often the further training is."""
+        """The cross-entropy, plus the weighted one of the auxiliary head.
+
+        Paths are dropped more often the further the training is.
+        """
         logits, auxiliary = self._logits(images, self.drop_path * progress, generator)
         loss = nn.functional.cross_entropy(logits, labels)
         if auxiliary is not None:
@@ -106,7 +110,7 @@ class MicroChild(Child):
     def _logits(
         self, images: torch.Tensor, drop_path: float, generator: torch.Generator | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits, and the auxiliary head's where there is one and the network is in training."""
+        """Logits, and those of the auxiliary head: None where there is no head or the network is not in training."""
         before_last = last = self.stem(images)
         auxiliary = None
         for index, cell in enumerate(self._cells):
@@ -119,15 +123,15 @@ class MicroChild(Child):
 
 
 class Cell(nn.Module):
-    """Nodes that add two operations each; gives the nodes that no node reads, concatenated.
+    """Nodes that each add two operations. The cell's output is the nodes that no node reads, concatenated.
 
     Args:
-        nodes: Of the architecture.
+        nodes: The cell as the architecture has it.
         before_last: Channels of the cell before the last one.
         last: Channels of the last cell.
         width: Channels of every node.
         halved: Whether the last cell halved the images, so that those of the one before it are twice as large.
-        reduces: Whether this one does.
+        reduces: Whether this cell halves the images.
         device: Where its weights are.
     """
 
@@ -164,11 +168,16 @@ class Cell(nn.Module):
         self._droppable = [not isinstance(edge, nn.Identity) for edge in self.edges]
 
     def side(self, side: int) -> int:
-        """Pixels a side that this cell gives of images with so many."""
+        """Pixels a side of what this cell makes of images with so many pixels a side."""
         return -(-side // 2) if self.reduces else side
 
     def multiply_adds(self, before: int, side: int) -> int:
-        """Of its convolutions, for the two cells before with so many pixels a side."""
+        """Multiply-adds of the cell's convolutions for one image.
+
+        Args:
+            before: Pixels a side of what the cell before the last one gave.
+            side: Pixels a side of what the last cell gave.
+        """
         sides = {"0": -(-before // 2) if self.halved else before, "1": side}
         inputs = sum(sides[name] ** 2 * weights(module) for name, module in self.inputs.items())
         return inputs + self.side(side) ** 2 * weights(self.edges)
@@ -176,14 +185,18 @@ class Cell(nn.Module):
     def draw_paths(
         self, images: torch.Tensor, probability: float, generator: torch.Generator | None
     ) -> tuple[torch.Tensor, ...]:
-        """A factor (edges, N, 1, 1, 1) that drops each edge of each image with a probability; nothing in evaluation."""
+        """Draw factors (edges, N, 1, 1, 1) that drop each edge of each image with a probability.
+
+        Returns:
+            A tuple of the factors; it is empty in evaluation, and where nothing is to be dropped.
+        """
         if not self.training or probability <= 0 or generator is None:
             return ()
         drawn = torch.rand((len(self.edges), len(images), 1, 1, 1), generator=generator, device=images.device)
         return ((drawn >= probability) / (1.0 - probability),)
 
     def forward(self, before_last: torch.Tensor, last: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
-        """What the cell gives (N, channels, H, W)."""
+        """The cell's output (N, channels, H, W)."""
         states = {int(name): read((before_last, last)[int(name)]) for name, read in self.inputs.items()}
         for node in range(len(self.edges) // 2):
             first, second = (self._edge(index, states, kept) for index in (2 * node, 2 * node + 1))
@@ -218,7 +231,7 @@ class AuxiliaryHead(nn.Module):
 
 
 class _Halve(nn.AvgPool2d):
-    """Half as many pixels a side, rounded up: what is in a cell's way to another size has no weights."""
+    """Gives half as many pixels a side, rounded up. It is an average pool: a change of size costs no weights."""
 
     def __init__(self) -> None:
         super().__init__(2, ceil_mode=True, count_include_pad=False)

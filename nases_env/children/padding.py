@@ -57,7 +57,8 @@ def mark(module: AnyModule, *channels: Channels | None) -> AnyModule:
 
     Args:
         module: A convolution, a linear layer or a batch normalisation.
-        channels: Of the tensors' first dimension (outputs) and second (inputs); None or nothing: all are real.
+        channels: Channels of the tensors' first dimension (outputs) and of the second (inputs). Where one is None or
+            missing, all entries along that dimension are real.
     """
     module._channels = tuple(c if c and c.stored > c.real else None for c in channels)  # type: ignore[assignment]
     return module
@@ -72,7 +73,7 @@ def real_shape(module: nn.Module, name: str) -> tuple[int, ...]:
 
 
 def real(module: nn.Module, name: str) -> torch.Tensor:
-    """One of a module's own tensors without padding; the tensor itself where nothing is padded."""
+    """One of a module's own tensors without padding; where nothing is padded, it is the tensor itself."""
     tensor = getattr(module, name)
     for dimension, channels in enumerate(_channels(module)[: tensor.dim()]):
         if channels is not None:
@@ -106,7 +107,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def state_dict(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A model's `state_dict` without padding, and without what only its training needs."""
+    """A model's `state_dict` without padding and without the modules that only its training needs."""
     return {f"{prefix}{name}": real(module, name).detach() for prefix, module, name in _tensors(model)}
 
 
@@ -139,6 +140,6 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
 
 
 def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Modules, each with its path, but those that only a child's training needs."""
+    """All modules with their paths, except those that only a child's training needs."""
     left_out = getattr(model, "training_only", ())
     return ((path, module) for path, module in model.named_modules() if path.partition(".")[0] not in left_out)

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 Kind = Literal["mlp", "lstm"]
 CARD_FIELDS = {"kind": str, "origin_size": int, "embedding_size": int, "settings": dict, "weights_sha256": str}
-"""What every card has, and its type."""
+"""Fields that every card has, and their types."""
 QUANTILES = "quantiles."
-"""Begins the names of the rank tables."""
+"""The names of the rank tables' tensors begin with this."""
 
 
 class Halves(typing.Protocol):
-    """A kind of layers: blueprints of simulator and decoder for sizes m and k."""
+    """A kind of layers: it gives the blueprints of both halves for m numbers of an origin vector and k of a code."""
 
     def simulator(self, origin_size: int, embedding_size: int) -> Blueprint: ...  # noqa: D102
     def decoder(self, origin_size: int, embedding_size: int) -> Blueprint: ...  # noqa: D102
@@ -43,7 +43,7 @@ KINDS: dict[str, Halves] = {"mlp": mlp, "lstm": lstm}
 
 
 class Blueprints(NamedTuple):
-    """Of the two halves."""
+    """The blueprints of both halves of an autoencoder."""
 
     simulator: Blueprint
     """Raw vectors → codes."""
@@ -64,8 +64,9 @@ def blueprints(kind: str, origin_size: int, embedding_size: int) -> Blueprints:
 
 
 def fresh_simulator(decoder: Decoder, rng: np.random.Generator) -> torch.nn.Module:
-    """An untrained simulator, raw vectors (K, m) → logits of codes (K, n): of the decoder's kind, v1's where it has
-    none.
+    """An untrained simulator for a decoder: it maps raw vectors (K, m) to logits of codes (K, n).
+
+    Its layers are of the decoder's kind; a decoder that is no autoencoder gets v1's multilayer perceptron.
     """
     kind = decoder.card["kind"] if isinstance(decoder, Autoencoder) else "mlp"
     simulator = blueprints(kind, decoder.origin_size, decoder.action_size).simulator.fresh(rng)
@@ -139,10 +140,10 @@ def read_card(path: Path) -> dict:
 
 
 def _check_numbers(tensors: Mapping[str, np.ndarray]) -> None:
-    """Whether all numbers are small enough to be computed with, and quantiles ascend.
+    """Check that all numbers are small enough to be computed with, and that quantiles ascend.
 
     Raises:
-        ValueError: If not; which tensor is told.
+        ValueError: If a tensor fails; the message names it.
     """
     for name, tensor in tensors.items():
         if not (tensor.min() >= -LARGEST_NUMBER and tensor.max() <= LARGEST_NUMBER):  # nor is NaN
@@ -205,7 +206,7 @@ class Autoencoder(Decoder):
         return tensors
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of everything in the file."""
+        """The shape of every tensor that the file has to hold, by name."""
         shapes = {
             f"{half}.{name}": shape
             for half, blueprint in self._blueprints._asdict().items()
@@ -216,12 +217,12 @@ class Autoencoder(Decoder):
 
     @cached_property
     def simulator_half(self) -> Half:
-        """The encoder: raw vectors → codes."""
+        """The encoder, which maps raw vectors to codes."""
         return self._half("simulator")
 
     @cached_property
     def decoder_half(self) -> Half:
-        """The decoder: codes → raw vectors."""
+        """The decoder, which maps codes to raw vectors."""
         return self._half("decoder")
 
     def _half(self, name: Literal["simulator", "decoder"]) -> Half:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Decoder(ABC):
-    """Actions in [0, 1]^n → (action table) → codes → raw vectors → (output table) → origin vectors in [0, 30]^m.
+    """Turns actions into origin vectors, and back.
+
+    Actions in [0, 1]^n → (action table) → codes → raw vectors → (output table) → origin vectors in [0, 30]^m. Tables
+    stand in brackets because only calibrated decoders have them.
 
     The result is clipped before anything reads it, so the observation is exactly what was built.
     """
@@ -56,7 +59,7 @@ class Decoder(ABC):
         return np.clip(raw if table is None else table(raw), LOW, HIGH).astype(np.float32)
 
     def origin_to_raw(self, origins: np.ndarray) -> np.ndarray:
-        """Origin vectors (K, m) with the output table undone: what a simulator was trained on."""
+        """Undo the output table: raw vectors (K, m) of origin vectors (K, m). Simulators were trained on raw ones."""
         table = self._output_table
         return np.asarray(origins, dtype=np.float32) if table is None else table.inverse(origins)
 
@@ -71,7 +74,10 @@ class Decoder(ABC):
         return np.asarray(codes, dtype=np.float32) if table is None else table(codes)
 
     def simulator(self) -> torch.nn.Module | None:
-        """A trainable copy of the pretrained simulator: raw vectors (K, m) → logits of codes (K, n); None without."""
+        """A trainable copy of the pretrained simulator, which maps raw vectors (K, m) to logits of codes (K, n).
+
+        It is None for a decoder that has none.
+        """
         return None
 
     @property
@@ -96,17 +102,17 @@ BLOCK = 8
 rows at a time on one thread, a row's result depends on the row alone: K searches side by side see what each would see
 by itself, on any number of cores."""
 COLUMNS = 192
-"""Columns of a matrix that are multiplied with at a time: they stay in the cache from block to block."""
+"""So many columns of a matrix are multiplied with at a time: they stay in the cache from block to block."""
 PIECE = 16
-"""Blocks that a thread takes at a time."""
+"""A thread takes so many blocks at a time."""
 
 
 def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """What a walk makes of rows (K, a), float32 (K, b); each row's result does not depend on the others or on K.
+    """Apply a walk to rows (K, a); the result is float32 (K, b), and no row's depends on the others or on K.
 
     Args:
-        rows: Given to the walk as float32 (B, BLOCK, a), filled up with zeros.
-        walk: Any number of `product` with matrices, and what is done to each number by itself.
+        rows: The walk gets them as float32 blocks (B, BLOCK, a); the last block is filled up with zeros.
+        walk: It may call `product` any number of times, and do anything to each number by itself.
     """
     rows = np.asarray(rows, dtype=np.float32)
     missing = -len(rows) % BLOCK if len(rows) else BLOCK  # one block at least, which tells b
@@ -119,7 +125,7 @@ def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.
 
 
 def product(blocks: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Blocks (B, BLOCK, a) times a matrix (a, b), (B, BLOCK, b)."""
+    """Multiply blocks (B, BLOCK, a) by a matrix (a, b); the result is (B, BLOCK, b)."""
     result = np.empty((*blocks.shape[:2], matrix.shape[1]), dtype=np.float32)
     for start in range(0, matrix.shape[1], COLUMNS):
         result[:, :, start : start + COLUMNS] = blocks @ matrix[:, start : start + COLUMNS]
@@ -127,7 +133,7 @@ def product(blocks: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def multiply(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """rows (K, a) times matrix (a, b), float32 (K, b); each row's result does not depend on the others or on K."""
+    """Multiply rows (K, a) by a matrix (a, b) to float32 (K, b); no row's result depends on the others or on K."""
     return in_blocks(rows, lambda blocks: product(blocks, matrix))
 
 

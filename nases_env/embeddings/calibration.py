@@ -9,12 +9,12 @@ import numpy as np
 from nases_env.words import shown
 
 Calibration = Literal["output", "none", "both"]
-"""`output`: decoded numbers go through a rank table; `none`: the paper's letter; `both`: actions go through the
-encoder's quantiles as well."""
+"""Which rank tables stand around a decoder. With `none` there are none, as in the paper; with `output` decoded numbers
+go through one; with `both` actions go through the encoder's quantiles as well."""
 
 KNOTS = 513
 FEW = 4
-"""Rows for which looking at every knot is faster than a search in each column."""
+"""For fewer rows than this, comparing with every knot is faster than a search in each column."""
 
 
 class RankTable:
@@ -53,7 +53,7 @@ class RankTable:
         return np.stack(columns, axis=1).astype(np.float32)
 
     def _segments(self, values: np.ndarray) -> np.ndarray:
-        """Between which knots each value (K, d) lies: the lower one's index."""
+        """Find between which two knots each value (K, d) lies; returns the index of the lower one."""
         if len(values) < FEW:
             knots = (self._edges <= values[:, :, None]).sum(axis=2)
         else:

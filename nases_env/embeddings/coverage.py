@@ -18,12 +18,13 @@ DRAWS: dict[str, Draw] = {
     "encoder": lambda decoder, space, rng, count: decoder.encode(space.sample(rng, count)),
     "gaussian": lambda decoder, space, rng, count: rng.normal(0.5, 0.2, (count, decoder.action_size)).clip(0, 1),
 }
-"""Ways to draw actions: evenly, fair bits, the encoder of uniform origin vectors, around the centre."""
+"""Ways to draw actions: evenly in the box, at its corners, as encodings of uniform origin vectors, and around its
+centre."""
 
 STEPS = (0.05, 0.2)
-"""Steps in one number of an action whose effect is counted."""
+"""Lengths of the steps in one number of an action whose effect is counted."""
 NOISES = (0.01, 0.05, 0.1)
-"""Deviations of noise on encoded actions."""
+"""Standard deviations of the noise that is put on encoded actions."""
 
 
 def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_000, seed: int = 0) -> dict[str, float]:
@@ -31,10 +32,10 @@ def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_
 
     Args:
         decoder: Actions → origin vectors.
-        space: Their rules.
+        space: The search space that the origin vectors are from.
         draw: One of DRAWS.
         samples: Actions to draw.
-        seed: Of the actions and of the steps.
+        seed: Seed of the actions and of the steps.
 
     Returns:
         * `outside`: share of raw numbers outside [0, 30], before table and clip.
@@ -96,17 +97,17 @@ def found_again(decoder: Decoder, actions: np.ndarray) -> float:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    """Not the numbers that rank tables were fitted on, whatever the seed."""
+    """A generator that never repeats the numbers on which rank tables were fitted, whatever the seed."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
 
 
 def _compared(space: SearchSpace, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Decisions but filters, whose 30 values would drown the others."""
+    """All decisions except filters, whose 30 values would drown the others."""
     return {name: values for name, values in space.decisions(rows).items() if name != "filters"}
 
 
 def _shares(space: SearchSpace, origins: np.ndarray) -> dict[str, float]:
-    """Numbers of one name may have bins of their own each: a share is of all of them."""
+    """Share of each labelled bin among all numbers of its name, which may each have bins of their own."""
     counts: Counter[str] = Counter()
     totals: Counter[str] = Counter()
     for dimension, bins in zip(space.dimensions, space.choices(origins).T, strict=True):
@@ -117,7 +118,7 @@ def _shares(space: SearchSpace, origins: np.ndarray) -> dict[str, float]:
 
 
 def _stepped(actions: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
-    """Actions with one random number each moved by a step, into the box."""
+    """Move one random number of each action by a step; the direction is one that stays in the box."""
     moved = actions.copy()
     index = np.arange(len(actions)), rng.integers(0, actions.shape[1], len(actions))
     sign = np.where(

@@ -1,7 +1,7 @@
-"""The fine-tune's penalty: an autoencoder trained by squared error alone uses only the middle of its cube.
+"""The fine-tune's penalty, because an autoencoder trained by squared error alone uses only the middle of its cube.
 
-Distances of samples to uniform ones, sliced as in Kolouri et al. 2018 (sliced-Wasserstein autoencoders). The papers
-have no such step.
+It adds up distances of samples to uniform ones, sliced as in Kolouri et al. 2018 (sliced-Wasserstein autoencoders). The
+papers have no such step.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def distribution_penalty(codes: torch.Tensor, decode: Decode, generator: torch.G
     """Distance of codes from uniform, and of decoded uniform and corner codes from uniform origin vectors.
 
     Args:
-        codes: Of uniform origin vectors, standardised, (N, n).
-        decode: Standardised codes → standardised origin vectors.
+        codes: Encodings of uniform origin vectors, standardised, (N, n).
+        decode: Turns standardised codes into standardised origin vectors.
         generator: Draws codes, references and directions.
     """
     half, size = len(codes) // 2, codes.shape[1]

@@ -1,6 +1,6 @@
-"""What a half of an autoencoder is, whatever its layers: the simulator or the decoder.
+"""What both halves of an autoencoder, the simulator and the decoder, have in common whatever their layers.
 
-Inference is numpy, so that decoding needs no torch; a torch twin of the same weights is trained.
+Inference is written in numpy, so that decoding needs no torch. Training happens on a torch twin with the same weights.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 UNIT_DEVIATION = 12**-0.5
-"""Of uniform numbers in [0, 1]."""
+"""Standard deviation of uniform numbers in [0, 1]."""
 ORIGIN_MEAN = (LOW + HIGH) / 2
 ORIGIN_DEVIATION = (HIGH - LOW) * UNIT_DEVIATION
-"""Of a uniform origin vector's numbers."""
+"""Standard deviation of the numbers of a uniform origin vector, as ORIGIN_MEAN is their mean."""
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0.0),
@@ -36,7 +36,7 @@ class Half(ABC):
     @property
     @abstractmethod
     def input_size(self) -> int:
-        """a."""
+        """Numbers in an input row, a."""
 
     @property
     @abstractmethod
@@ -45,44 +45,44 @@ class Half(ABC):
 
     @abstractmethod
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Push (K, a) through, float32 (K, b); each row's result does not depend on the others or on K."""
+        """Map rows (K, a) to float32 (K, b); each row's result does not depend on the others or on K."""
 
     @abstractmethod
     def scale_input(self, mean: float, deviation: float) -> Self:
-        """One that computes `self((x − mean) / deviation)` from raw x."""
+        """Give a half that computes `self((x − mean) / deviation)` from raw x."""
 
     @abstractmethod
     def scale_output(self, mean: float, deviation: float) -> Self:
-        """One that computes `self(x) · deviation + mean`; its last activation has to be linear."""
+        """Give a half that computes `self(x) · deviation + mean`; the last activation has to be linear."""
 
     @abstractmethod
     def logits(self) -> Self:
-        """One without the last activation."""
+        """Give the half without its last activation."""
 
     @abstractmethod
     def module(self) -> torch.nn.Module:
-        """A trainable copy: tensors (K, a) → (K, b)."""
+        """Give a trainable copy, which maps tensors (K, a) to (K, b)."""
 
 
 class Blueprint(ABC):
-    """What a half is built of, without weights."""
+    """What a half is built of, before it has weights."""
 
     @property
     @abstractmethod
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of its tensors by name."""
+        """Shapes of the half's tensors by name."""
 
     @abstractmethod
     def build(self, tensors: Mapping[str, np.ndarray]) -> Half:
-        """The half with these weights."""
+        """Give the half with these weights."""
 
     @abstractmethod
     def fresh(self, rng: np.random.Generator) -> Half:
-        """An untrained half, initialised as torch does it by default."""
+        """Give an untrained half, initialised as torch does it by default."""
 
     @abstractmethod
     def read(self, module: torch.nn.Module) -> Half:
-        """The half of a module that `Half.module` made, with its present weights."""
+        """Give the half of a module that `Half.module` made, with the module's present weights."""
 
 
 def uniform(rng: np.random.Generator, fan_in: int, shape: tuple[int, ...]) -> np.ndarray:

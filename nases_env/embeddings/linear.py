@@ -35,8 +35,8 @@ class LinearDecoder(Decoder):
     """`15 + 30 · matrix · (action − ½)`, and its pseudo-inverse.
 
     Args:
-        origin_size: m.
-        action_size: n.
+        origin_size: Numbers in an origin vector, m.
+        action_size: Numbers in an action, n.
         make_matrix: Gives the matrix (m, n) when it is first needed.
         calibration: `output`, `none`, or `both` (an action is already uniform here: the same as `output`).
     """
@@ -54,7 +54,7 @@ class LinearDecoder(Decoder):
 
     @cached_property
     def matrix(self) -> np.ndarray:
-        """float32 (m, n)."""
+        """The matrix from actions to origin vectors, float32 (m, n)."""
         return self._make_matrix(self.origin_size, self.action_size).astype(np.float32)
 
     @cached_property
@@ -77,7 +77,10 @@ class LinearDecoder(Decoder):
 
 
 def principal_components(origin_size: int, count: int) -> np.ndarray:
-    """Of uniform origin vectors, (m, count): a squared error of 75 · (1 − count/m)."""
+    """The first principal components of uniform origin vectors, (m, count).
+
+    A projection on them loses a mean squared error of 75 · (1 − count/m).
+    """
     sample = np.random.default_rng(0).uniform(LOW, HIGH, (100_000, origin_size))
     _, vectors = np.linalg.eigh(np.cov(sample, rowvar=False))
     components = vectors[:, ::-1][:, :count]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HIDDEN_UNITS = 128
 STEP_NUMBERS = 4
-"""Of an origin vector, in a step of the sequence."""
+"""So many numbers of an origin vector make one step of the sequence."""
 TORCH_NAMES = {
     "input.weight": "cells.weight_ih_l0",
     "hidden.weight": "cells.weight_hh_l0",
@@ -29,9 +29,9 @@ TORCH_NAMES = {
     "output.weight": "linear.weight",
     "output.bias": "linear.bias",
 }
-"""Ours → those of the torch twin."""
+"""Maps the names of our tensors to those of the torch twin."""
 SECOND_BIAS = "cells.bias_hh_l0"
-"""Torch adds another bias to the gates'."""
+"""Torch's name for a second bias, which it adds to that of the gates. We keep their sum."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ class LSTMBlueprint(Blueprint):
         steps: Length of the sequence.
         inputs: Numbers in a step.
         outputs: Numbers that the linear layer makes.
-        reads: Whether the sequence is cut from the input and the last hidden state is what counts (the simulator);
-            else every step sees the whole input and each hidden state counts (the decoder).
-        activation: Of the linear layer.
+        reads: Whether the half reads a sequence: the input is cut into steps, and the output is made from the last
+            hidden state (the simulator). Otherwise it writes one: every step sees the whole input, and each hidden
+            state makes a part of the output (the decoder).
+        activation: Name of the activation behind the linear layer.
     """
 
     steps: int
@@ -55,7 +56,7 @@ class LSTMBlueprint(Blueprint):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Gates are in torch's order: input, forget, cell, output."""
+        """Shapes of the tensors by name; gates are in torch's order: input, forget, cell, output."""
         gates = 4 * HIDDEN_UNITS
         return {
             "input.weight": (gates, self.inputs),
@@ -66,17 +67,17 @@ class LSTMBlueprint(Blueprint):
         }
 
     def build(self, tensors: Mapping[str, np.ndarray]) -> LSTM:
-        """Weights are copied into Fortran order."""
+        """Give the half with these weights, which are copied into Fortran order."""
         return LSTM(self, {name: np.asfortranarray(tensors[name]) for name in self.shapes})
 
     def fresh(self, rng: np.random.Generator) -> LSTM:
-        """Uniform in ±1/√hidden; torch draws two biases of the gates, which are added."""
+        """Draw weights uniformly in ±1/√hidden. Torch draws two biases of the gates; their sum is drawn here."""
         tensors = {name: uniform(rng, HIDDEN_UNITS, shape) for name, shape in self.shapes.items()}
         tensors["gates.bias"] += uniform(rng, HIDDEN_UNITS, tensors["gates.bias"].shape)
         return self.build(tensors)
 
     def read(self, module: torch.nn.Module) -> LSTM:
-        """Of what `LSTM.module` made."""
+        """Give the half of a module that `LSTM.module` made; the gates' two biases are added."""
         state = module.state_dict()
         tensors = {name: from_torch(state[other]) for name, other in TORCH_NAMES.items()}
         tensors["gates.bias"] += from_torch(state[SECOND_BIAS])
@@ -92,17 +93,17 @@ class LSTM(Half):
 
     @property
     def input_size(self) -> int:
-        """Of the whole sequence, or of the code."""
+        """Numbers of the whole sequence where the half reads one, else numbers of the code."""
         plan = self.blueprint
         return plan.steps * plan.inputs if plan.reads else plan.inputs
 
     @property
     def tensors(self) -> dict[str, np.ndarray]:
-        """See LSTMBlueprint.shapes."""
+        """The weights by name; LSTMBlueprint.shapes has their shapes."""
         return dict(self.weights)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Push (K, a) through the steps, in float32."""
+        """Run rows (K, a) through the steps, in float32."""
         return in_blocks(x, self._walk)
 
     def _walk(self, blocks: np.ndarray) -> np.ndarray:
@@ -126,22 +127,22 @@ class LSTM(Half):
         return ACTIVATIONS[self.blueprint.activation](linear)
 
     def scale_input(self, mean: float, deviation: float) -> LSTM:
-        """Folded into the gates."""
+        """Fold the scaling into the weights and the bias of the gates."""
         weight = self.weights["input.weight"] / deviation
         bias = self.weights["gates.bias"] - mean * weight.sum(axis=1)
         return self._with({"input.weight": weight, "gates.bias": bias})
 
     def scale_output(self, mean: float, deviation: float) -> LSTM:
-        """Folded into the linear layer."""
+        """Fold the scaling into the linear layer."""
         weight, bias = (self.weights[f"output.{name}"] * deviation for name in ("weight", "bias"))
         return self._with({"output.weight": weight, "output.bias": bias + mean})
 
     def logits(self) -> LSTM:
-        """With a linear layer's own numbers."""
+        """Give the half whose output is what the linear layer makes, without the activation."""
         return replace(self, blueprint=replace(self.blueprint, activation="linear"))
 
     def module(self) -> torch.nn.Module:
-        """`cells`, a torch LSTM, and `linear`."""
+        """Give a trainable copy with two parts: `cells`, a torch LSTM, and `linear`."""
         import torch
 
         from nases_env.embeddings.lstm_module import LSTMModule
@@ -156,19 +157,19 @@ class LSTM(Half):
 
 
 def simulator(origin_size: int, embedding_size: int) -> LSTMBlueprint:
-    """Reads the sequence; its linear layer is the sigmoid embedding.
+    """The simulator: it reads the sequence, and a sigmoid of its linear layer is the embedding.
 
     Raises:
-        ValueError: If the origin vector is no sequence.
+        ValueError: If the origin vector cannot be cut into steps.
     """
     return LSTMBlueprint(_steps(origin_size), STEP_NUMBERS, embedding_size, reads=True, activation="sigmoid")
 
 
 def decoder(origin_size: int, embedding_size: int) -> LSTMBlueprint:
-    """Writes the sequence, with a linear end.
+    """The decoder: it writes the sequence; its last layer is linear.
 
     Raises:
-        ValueError: If the origin vector is no sequence.
+        ValueError: If the origin vector cannot be cut into steps.
     """
     return LSTMBlueprint(_steps(origin_size), embedding_size, STEP_NUMBERS, reads=False, activation="linear")
 

@@ -9,7 +9,7 @@ from nases_env.embeddings.halves import torch_activation
 
 
 class LSTMModule(nn.Module):
-    """(K, a) → (K, b); arguments as in LSTMBlueprint."""
+    """Maps tensors (K, a) to (K, b); its arguments are those of LSTMBlueprint."""
 
     def __init__(self, hidden_units: int, steps: int, inputs: int, outputs: int, reads: bool, activation: str):
         super().__init__()
@@ -20,7 +20,7 @@ class LSTMModule(nn.Module):
         self.activation = torch_activation(activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Read the sequence, or write it."""
+        """Read a sequence (K, a) into (K, b), or write one."""
         sequence = x.view(len(x), self._steps, -1) if self._reads else x[:, None].expand(-1, self._steps, -1)
         hidden, _ = self.cells(sequence)
         if self._reads:

@@ -37,18 +37,18 @@ class MLP(Half):
 
     @property
     def input_size(self) -> int:
-        """Of the first layer."""
+        """Numbers that the first layer reads."""
         return self.layers[0].weight.shape[1]
 
     @property
     def tensors(self) -> dict[str, np.ndarray]:
-        """`0.weight`, `0.bias`, …"""
+        """The weights by name: `0.weight`, `0.bias`, `1.weight` and so on."""
         return {
             f"{i}.{name}": getattr(layer, name) for i, layer in enumerate(self.layers) for name in ("weight", "bias")
         }
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Push (K, in) through the layers, in float32."""
+        """Run rows (K, in) through the layers, in float32."""
 
         def walk(blocks: np.ndarray) -> np.ndarray:
             for layer in self.layers:
@@ -60,23 +60,23 @@ class MLP(Half):
         return in_blocks(x, walk)
 
     def scale_input(self, mean: float, deviation: float) -> MLP:
-        """Folded into the first layer."""
+        """Fold the scaling into the first layer."""
         first, *others = self.layers
         weight = first.weight / deviation
         return MLP((first._replace(weight=weight, bias=first.bias - mean * weight.sum(axis=1)), *others))
 
     def scale_output(self, mean: float, deviation: float) -> MLP:
-        """Folded into the last layer."""
+        """Fold the scaling into the last layer."""
         *others, last = self.layers
         return MLP((*others, last._replace(weight=last.weight * deviation, bias=last.bias * deviation + mean)))
 
     def logits(self) -> MLP:
-        """With a linear last layer."""
+        """Give the half with a linear last layer."""
         *others, last = self.layers
         return MLP((*others, last._replace(activation="linear")))
 
     def module(self) -> torch.nn.Sequential:
-        """Linear layers and activations in turn."""
+        """Give a trainable copy: a Sequential of linear layers and activations in turn."""
         import torch
 
         modules: list[torch.nn.Module] = []
@@ -90,7 +90,7 @@ class MLP(Half):
 
 
 class Units(NamedTuple):
-    """A layer without weights."""
+    """What a layer is before it has weights."""
 
     inputs: int
     outputs: int
@@ -105,14 +105,14 @@ class MLPBlueprint(Blueprint):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of `0.weight`, `0.bias`, …"""
+        """Shapes of the tensors by name: `0.weight`, `0.bias`, `1.weight` and so on."""
         shapes: dict[str, tuple[int, ...]] = {}
         for i, layer in enumerate(self.units):
             shapes |= {f"{i}.weight": (layer.outputs, layer.inputs), f"{i}.bias": (layer.outputs,)}
         return shapes
 
     def build(self, tensors: Mapping[str, np.ndarray]) -> MLP:
-        """Weights are copied into Fortran order."""
+        """Give the half with these weights, which are copied into Fortran order."""
         return MLP(
             tuple(
                 Dense(np.asfortranarray(tensors[f"{i}.weight"]), tensors[f"{i}.bias"], layer.activation)
@@ -121,7 +121,7 @@ class MLPBlueprint(Blueprint):
         )
 
     def fresh(self, rng: np.random.Generator) -> MLP:
-        """Uniform in ±1/√in."""
+        """Draw weights uniformly in ±1/√in."""
         return MLP(
             tuple(
                 Dense(uniform(rng, inputs, (outputs, inputs)), uniform(rng, inputs, (outputs,)), activation)
@@ -130,7 +130,7 @@ class MLPBlueprint(Blueprint):
         )
 
     def read(self, module: torch.nn.Module) -> MLP:
-        """Of a Sequential."""
+        """Give the half of a Sequential that `MLP.module` made."""
         import torch
 
         linears = [part for part in module.children() if isinstance(part, torch.nn.Linear)]
@@ -143,12 +143,12 @@ class MLPBlueprint(Blueprint):
 
 
 def simulator(origin_size: int, embedding_size: int) -> MLPBlueprint:
-    """The simulator; its last layer is the sigmoid embedding."""
+    """The simulator; a sigmoid of its last layer is the embedding."""
     return _blueprint((origin_size, *HIDDEN_UNITS, embedding_size), (*HIDDEN_ACTIVATIONS, "sigmoid"))
 
 
 def decoder(origin_size: int, embedding_size: int) -> MLPBlueprint:
-    """The simulator mirrored, with a linear end."""
+    """The decoder: the simulator mirrored, with a linear last layer."""
     units = (embedding_size, *reversed(HIDDEN_UNITS), origin_size)
     return _blueprint(units, (*reversed(HIDDEN_ACTIVATIONS), "linear"))
 

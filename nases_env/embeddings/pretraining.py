@@ -2,7 +2,7 @@
 
 Deviations of the default recipe from the paper: inputs and outputs are standardised (folded into the weights
 afterwards), vectors are always fresh, Adam at 2e-3 with warm-up and cosine; then a fine-tune.
-`PretrainingSettings.paper()` is the letter.
+`PretrainingSettings.paper()` is the paper's own recipe.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ does a controller that starts from it stay near the network that it sees). `unif
 distributions, so that uniform codes decode to uniform vectors."""
 TEST_VECTORS = 100_000
 RECENT = 400
-"""Steps over which the training loss is averaged: 102,400 vectors in batches of 256."""
+"""The training loss is averaged over so many steps: 102,400 vectors in batches of 256."""
 KEEPING_INTERVAL = 10_000
 """Steps between two looks at the test loss where the lowest is kept: about an epoch of the paper's vectors."""
 
@@ -53,15 +53,15 @@ class PretrainingSettings:
     finetune: Finetune = "inverse"
     """What is learned afterwards, beside the squared error."""
     finetune_steps: int = 6000
-    """Steps of it; 0 leaves it out."""
+    """Optimiser steps of the fine-tune; 0 leaves it out."""
     batch_size: int = 256
     """Origin vectors per step."""
     batch_growth: tuple[float, ...] = ()
     """Shares of the steps after each of which the batch doubles."""
     learning_rate: float = 2e-3
-    """Adam's, the peak."""
+    """Adam's highest learning rate."""
     finetune_learning_rate: float = 1e-3
-    """Its peak in the fine-tune."""
+    """Adam's highest learning rate in the fine-tune."""
     warmup: float = 0.03
     """Share of the steps in which the learning rate rises linearly."""
     decay: bool = True
@@ -101,7 +101,7 @@ class PretrainingSettings:
 
     @classmethod
     def paper(cls) -> PretrainingSettings:
-        """The paper's letter (section 4.1.2). It is silent on batches and on the length."""
+        """The settings that the paper gives (section 4.1.2). It is silent on batches and on the length."""
         return cls(
             steps=600_000,
             finetune_steps=0,
@@ -187,7 +187,10 @@ class Pretraining:
         return self.step == self.settings.total_steps
 
     def halves(self) -> tuple[Half, Half]:
-        """Simulator and decoder, raw vectors in and out. Where the lowest test loss is kept: those of the lowest."""
+        """Simulator and decoder as trained so far, with raw vectors in and out.
+
+        Where the weights with the lowest test loss are kept, it is those.
+        """
         if not self._lowest[1]:
             return self._present_halves()
         present = {name: tensor.clone() for name, tensor in self._modules.state_dict().items()}
@@ -279,7 +282,7 @@ class FreshVectors:
 class FixedVectors:
     """A training set of uniform origin vectors, shuffled in every epoch; the last batch of an epoch is what is left.
 
-    Which vectors come next depends on the seed and on how many were seen alone.
+    Which vectors come next depends on nothing but the seed and how many were seen.
     """
 
     def __init__(self, count: int, size: int, seed: int, device: str):

@@ -47,7 +47,7 @@ class PretrainingJob:
 
     @property
     def written(self) -> bool:
-        """Whether there is something under the names of the weights or the card."""
+        """Whether the file of the weights or that of the card exists."""
         return self.out.exists() or self.out.with_suffix(".json").exists()
 
     def stored_settings(self) -> dict[str, Any]:
@@ -55,8 +55,8 @@ class PretrainingJob:
         return json.loads(self._metadata()["settings"]) if self.begun else autoencoder.read_card(self.out)["settings"]
 
     def difference(self) -> str:
-        """In what way the checkpoint or the finished model was trained otherwise; empty: in none."""
-        # A setting that did not exist once had its default.
+        """Tell which settings of the checkpoint or the finished model differ from these; empty where none does."""
+        # A model that was trained before a setting existed was trained with what is now its default.
         before = dataclasses.asdict(PretrainingSettings()) | self.stored_settings()
         now = dataclasses.asdict(self.settings)
         before, now = (json.loads(json.dumps(settings)) for settings in (before, now))
@@ -67,7 +67,7 @@ class PretrainingJob:
         )
 
     def claim(self, overwrite: bool) -> None:
-        """Make sure that nothing is lost that was not to be overwritten; forget a checkpoint that is.
+        """Refuse to lose anything unless it is to be overwritten; a checkpoint that is to be overwritten is removed.
 
         Raises:
             FileExistsError: If there is a model already, or one begun with other settings.
@@ -150,5 +150,5 @@ class PretrainingJob:
 
 
 def other_settings(difference: str) -> str:
-    """What to tell of a model that was trained otherwise."""
+    """The words about a model that was trained with other settings, for an error message."""
     return f"other settings ({difference}); choose another --out, or --overwrite it"

@@ -1,4 +1,4 @@
-"""Architectures for human eyes: a table for a terminal and a picture. Needs neither torch nor data."""
+"""Shows architectures to people, as a table for a terminal and as a picture. It needs neither torch nor data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every picture is drawn on: pixels from the lower left corner."""
+"""The canvas that every picture is drawn on. Places are in pixels from the lower left corner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INK = "#333333"
 
 
 def draw(width: int, height: int, paint: Callable[[Axes], None]) -> np.ndarray:
-    """What is painted on white axes of so many pixels, uint8 (height, width, 3)."""
+    """Let `paint` draw on white axes of so many pixels; returns the picture, uint8 (height, width, 3)."""
     _import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -33,7 +33,9 @@ def draw(width: int, height: int, paint: Callable[[Axes], None]) -> np.ndarray:
 
 
 def _import_matplotlib() -> None:
-    """Import it also where MPLBACKEND names a backend that is not installed, as processes inherit it from a notebook.
+    """Import matplotlib also where MPLBACKEND names a backend that is not installed.
+
+    Processes inherit such a name from a notebook.
 
     Nothing changes for the caller: a backend that can be had is the chosen one afterwards. Pictures here are drawn with
     Agg whatever it is.
@@ -52,5 +54,5 @@ def _import_matplotlib() -> None:
 
 
 def draw_text(axes: Axes, x: float, y: float, size: float, text: str) -> None:
-    """Centred text."""
+    """Write text centred at a place."""
     axes.text(x, y, text, size=size, ha="center", va="center", color=INK, linespacing=1.5)

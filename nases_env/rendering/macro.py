@@ -1,4 +1,4 @@
-"""Macro architectures: a line and a box per layer, arcs for links."""
+"""Shows macro architectures: a table has a line for each layer, a picture a box for each layer and arcs for links."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _PITCH, _BOX_WIDTH, _CLASSIFIER_WIDTH, _FIRST_X = 85, 52, 72, 135
 _BOTTOM, _TOP = 145, 295
 _MIDDLE = (_BOTTOM + _TOP) / 2
 _RAIL, _ARC_HEIGHT, _LANDING = 320, 330, 60
-"""Where arcs start and end, the height of the widest, the width on which those into one gap land."""
+"""The height at which arcs start and end, the height of the widest arc above it, and the width on which the arcs into
+one gap land."""
 _FULL = 300
-"""Filters of a box filled to the top: the most a layer can have."""
+"""A box is filled to the top for so many filters, the most that a layer can have."""
 _GREY = "#bbbbbb"
 _SOURCE_COLOURS = (
     "#e6194b", "#4363d8", "#2f9e3a", "#911eb4", "#f58231", "#17a2b8", "#800000", "#808000",
     "#000075", "#f032e6", "#9a6324", "#00796b", "#d9a400", "#777777", "#000000",
 )  # fmt: skip
-"""Of a layer's number and the links that leave it: far apart, so that arcs can be followed."""
+"""Colours of the layers' numbers and of the links that leave them. They are far apart, so that arcs can be followed."""
 
 
 def _headline(architecture: MacroArchitecture) -> str:
@@ -44,7 +45,7 @@ def _size(layer: MacroLayer) -> str:
 
 
 def table(architecture: MacroArchitecture) -> str:
-    """A line per layer.
+    """The architecture as text, a line for each layer.
 
     `linked from` are the earlier layers whose outputs are concatenated behind a layer. Under `published`
     rules a pool is 2x2 with stride 2 (`/2`) and keeps the channels it reads (`-`).
@@ -62,7 +63,7 @@ def _line(number: str, operation: str, size: str, filters: str, linked: str) -> 
 
 
 def picture(architecture: MacroArchitecture) -> np.ndarray:
-    """Boxes from the image to the classifier, uint8 (700, 1500, 3)."""
+    """The architecture as boxes from the image to the classifier, uint8 (700, 1500, 3)."""
     return draw(_WIDTH, _HEIGHT, lambda axes: _draw(axes, architecture))
 
 
@@ -80,7 +81,7 @@ def _draw(axes: Axes, architecture: MacroArchitecture) -> None:
 
 
 def _x(index: float) -> float:
-    """Centre of layer `index`, 0-based; -1 is the image, LAYERS the classifier, a half lies between boxes."""
+    """Where the centre of layer `index`, 0-based, is; -1 is the image, LAYERS the classifier, halves are gaps."""
     return _FIRST_X + _PITCH * index
 
 
@@ -107,7 +108,7 @@ def _draw_layer(axes: Axes, index: int, layer: MacroLayer) -> None:
 
 
 def _draw_ends(axes: Axes) -> None:
-    """The image at the left, its way to layer 1, and the classifier at the right."""
+    """Draw the image at the left with its way to layer 1, and the classifier at the right."""
     image, classifier = _x(-1) - _BOX_WIDTH / 2, _x(LAYERS) - _BOX_WIDTH / 2
     _draw_box(axes, image, _BOX_WIDTH, "image", _GREY, 0)
     _draw_box(axes, classifier, _CLASSIFIER_WIDTH, "global\naverage\npooling,\nlinear", _GREY, 0)
@@ -120,7 +121,7 @@ def _draw_arrow(axes: Axes, start: float, end: float) -> None:
 
 
 def _draw_way(axes: Axes, index: int, links: int) -> None:
-    """From a layer to the next, through a dot where links are concatenated."""
+    """Draw the way from a layer to the next; it passes a dot where links are concatenated."""
     _draw_arrow(axes, _x(index) + _BOX_WIDTH / 2, _x(index + 1) - _BOX_WIDTH / 2)
     if links:
         x, reach, shelf = _x(index + 0.5), _landings(index, links)[[0, -1]], _RAIL - 5
@@ -130,13 +131,13 @@ def _draw_way(axes: Axes, index: int, links: int) -> None:
 
 
 def _landings(index: int, links: int) -> np.ndarray:
-    """Where the links into the gap behind layer `index` end, from left to right."""
+    """Places where the links into the gap behind layer `index` end, from left to right."""
     spacing = min(6.0, _LANDING / links)
     return _x(index + 0.5) + spacing * (np.arange(links) - (links - 1) / 2)
 
 
 def _draw_links(axes: Axes, index: int, sources: tuple[int, ...]) -> None:
-    """Arcs into the gap behind layer `index`; the longest lands at the right, so that they do not cross."""
+    """Draw arcs into the gap behind layer `index`; the longest lands at the right, so that they do not cross."""
     turn = np.linspace(0, np.pi, 80)
     for source, end in zip(reversed(sources), _landings(index, len(sources)), strict=True):
         start, colour = _x(source), _SOURCE_COLOURS[source]
@@ -156,7 +157,7 @@ def _draw_legend(axes: Axes) -> None:
 
 
 def _note(architecture: MacroArchitecture) -> str:
-    """How to read the picture; nothing about what it does not show."""
+    """The note on how to read the picture; it mentions only what the picture shows."""
     text = f"In a box: operation, filter size, number of filters before the protocol's width ({_FULL} fill the box)."
     if not all(layer.filters for layer in architecture.layers):
         text += " A pool 2x2 /2 halves the image and keeps its channels."

@@ -1,4 +1,4 @@
-"""Micro architectures: a line per node, and both cells as graphs."""
+"""Shows micro architectures: a table has a line for each node, a picture both cells as graphs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,18 @@ _COLOURS = dict(zip(OPERATIONS, ("#888888", "#2f9e3a", "#1c5fc0", "#911eb4", "#e
 _WIDTH, _HEIGHT = 1500, 700
 _CELL_WIDTH = _WIDTH / len(CELLS)
 _LEFT, _PITCH, _RADIUS = 80, 92, 24
-"""Centre of a cell's first column, distance of columns, and a node's radius."""
+"""Where the centre of a cell's first column is, the distance of columns, and a node's radius."""
 _MIDDLE = 350
 _INPUT_HEIGHTS, _NODE_HEIGHTS, _END_HEIGHT = (200, -130), (-200, -196, 133, 158, 24), 26
-"""Above the middle: found by random search for the heights at which edges pass furthest from third nodes."""
+"""Heights above the middle. A random search found them as those at which edges pass furthest from the nodes that they
+do not join."""
 
 
 def table(architecture: MicroArchitecture) -> str:
-    """A line per node; `given` are the nodes that no other node reads: their concatenation is what a cell gives."""
+    """The architecture as text, a line for each node.
+
+    The column `given` marks the nodes that no other node reads: concatenated, they are the cell's output.
+    """
     lines = [f"micro space, key {architecture.key}"]
     for name in CELLS:
         cell = getattr(architecture, name)

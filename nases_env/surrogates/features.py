@@ -1,4 +1,4 @@
-"""What surrogates know of an architecture, for every search space that they know."""
+"""Features of architectures, for every search space that surrogates know."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nases_env.search_spaces import SearchSpace, registry
 from nases_env.surrogates.macro import Images
 
 VERSION = 1
-"""Of the features: a surrogate that was fitted on others would predict nonsense."""
+"""Version of the features. A surrogate that was fitted on another version's would predict nonsense."""
 
 
 class Features(typing.Protocol):
@@ -22,12 +22,15 @@ class Features(typing.Protocol):
         """Features of a row, F."""
 
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features, float64 (K, F), and the children's exact parameters and FLOPs of one image, int64 (K,), of rows
-        (K, m).
+        """Compute what is known of the architectures of rows (K, m).
+
+        Returns:
+            Their features, float64 (K, F), the children's exact numbers of parameters, int64 (K,), and their exact
+            FLOPs of one image, int64 (K,).
         """
 
     def choices(self, rows: np.ndarray) -> np.ndarray:
-        """What the space decides, as it is, float64 (K, n)."""
+        """The decisions of rows (K, m) themselves as numbers, float64 (K, n)."""
 
 
 def make(space: SearchSpace, protocol: Protocol, images: Images) -> Features:

@@ -1,4 +1,4 @@
-"""From a table of evaluations to the models of a surrogate."""
+"""Fits the models of a surrogate to a table of evaluations."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nases_env.surrogates.model import TARGETS, Noise, Regressor
 from nases_env.surrogates.table import Table
 
 PENALTY = 100.0
-"""Of the linear model's squared coefficients, features having deviation 1."""
+"""Weight of the linear model's squared coefficients in its loss; features have deviation 1 there."""
 TREES = 100
 FEWEST = 120
-"""Children to fit on."""
+"""A surrogate is not fitted to fewer children than this."""
 TREE_SETTINGS: dict[str, Any] = {
     "learning_rate": 0.07,
     "num_leaves": 8,
@@ -34,7 +34,7 @@ TREE_SETTINGS: dict[str, Any] = {
 
 
 def features(table: Table) -> np.ndarray:
-    """Of every evaluation, (N, F).
+    """The features of every evaluation, (N, F).
 
     Raises:
         ValueError: If there are none for the table's space and rules.
@@ -43,7 +43,7 @@ def features(table: Table) -> np.ndarray:
 
 
 def logits(table: Table) -> np.ndarray:
-    """Of both accuracies, (N, 2) in the order of TARGETS; finite also where every image was right."""
+    """The logits of both accuracies, (N, 2) in the order of TARGETS; also finite where all images were right."""
     images = table.protocol.validation_images
     accuracies = np.stack([table.measured[target] for target in TARGETS], axis=1)
     return logit((images * accuracies + 0.5) / (images + 1))
@@ -77,7 +77,7 @@ def fit_regressor(features: np.ndarray, values: np.ndarray, seed: int = 0) -> Re
 
 
 def check(table: Table) -> None:
-    """A surrogate predicts accuracies, no failures.
+    """Refuse a table with failures: a surrogate predicts accuracies alone.
 
     Raises:
         ValueError: If children of the table's protocol can fail where a surrogate's do not.
@@ -91,7 +91,7 @@ def check(table: Table) -> None:
 
 
 def fit_noise(table: Table) -> Noise:
-    """How logits vary between child seeds, from the architectures with several.
+    """Estimate how logits vary between child seeds, from the architectures that were evaluated with several.
 
     Raises:
         ValueError: If no architecture was evaluated with several child seeds.

@@ -1,6 +1,6 @@
-"""What a surrogate knows of a macro architecture: its sizes, and how its layers lie on the paths through it.
+"""Features of macro architectures: their sizes, and how their layers lie on the paths through them.
 
-Many rows of `MacroSpace.discretise` at once, rules `paper`.
+They are computed for many rows of `MacroSpace.discretise` at once, under the rules `paper`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from nases_env.search_spaces.base import SearchSpace
 from nases_env.search_spaces.macro import LAYERS, OPERATIONS, RULES
 
 STAGES = 3
-"""Equal parts of the layers; the protocols' reductions lie between them."""
+"""The layers are cut into so many equal parts; the protocols' reductions lie between them."""
 DECAYS = (0.8, 0.5)
-"""What is left of a signal that a layer weakens."""
+"""Shares of a signal that are left behind a layer that weakens it; there are signals of either kind."""
 LARGEST = max(RULES["paper"].sizes)
 
 _STAGE = np.arange(LAYERS) * STAGES // LAYERS
@@ -26,10 +26,10 @@ _SAME_STAGE = _STAGE[:, None] == _STAGE
 
 
 class Images(NamedTuple):
-    """What children see."""
+    """The images that children see."""
 
     side: int
-    """Pixels."""
+    """Pixels of a side."""
     channels: int
     classes: int
 
@@ -42,9 +42,9 @@ class MacroFeatures:
     directly and through other layers.
 
     Args:
-        space: Whose rows they are.
-        protocol: Its width and reductions.
-        images: What children see.
+        space: The macro space that the rows are from.
+        protocol: How children are built: width and reductions are read.
+        images: The images that children see.
     """
 
     def __init__(self, space: SearchSpace, protocol: Protocol, images: Images):
@@ -53,8 +53,11 @@ class MacroFeatures:
         self._layers = _layer_table()
 
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features, float64 (K, F), and the children's exact parameters and FLOPs of one image, int64 (K,), of rows
-        (K, 150).
+        """Compute what is known of the architectures of rows (K, 150).
+
+        Returns:
+            Their features, float64 (K, F), the children's exact numbers of parameters, int64 (K,), and their exact
+            FLOPs of one image, int64 (K,).
         """
         layout = self._sizes.layout(rows)
         weights = self._sizes.weights(layout)
@@ -68,14 +71,14 @@ class MacroFeatures:
         return self(some)[0].shape[1]
 
     def choices(self, rows: np.ndarray) -> np.ndarray:
-        """What the space decides, as it is, float64 (K, n): operations and sizes one-hot, filters, links."""
+        """The decisions of rows (K, 150) themselves, float64 (K, n): operations and sizes one-hot, filters, links."""
         decided = self._space.decisions(rows)
         hot = [decided["operation"] == operation for operation in range(len(OPERATIONS))]
         hot += [decided["filter_size"] == size for size in RULES["paper"].sizes]
         return np.concatenate([*hot, decided["filters"], decided["links"]], axis=1).astype(float)
 
     def _groups(self, layout: Layout, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Features by what they tell, (K, n) each."""
+        """The features in groups of what they tell, (K, n) each."""
         channels = layout.reads * layout.widths[:, None]
         share = channels / channels.sum(axis=2, keepdims=True).clip(min=1)
         influence, direct = _influence(share)[:, :, None], share[:, LAYERS]
@@ -111,7 +114,7 @@ class MacroFeatures:
 
 
 def _influence(share: np.ndarray) -> np.ndarray:
-    """Of each layer on the classifier, (K, layers)."""
+    """The influence of each layer on the classifier, (K, layers), from shares (K, layers + 1, layers)."""
     influence = share[:, LAYERS].copy()
     for layer in range(LAYERS - 1, 0, -1):
         influence[:, :layer] += share[:, layer, :layer] * influence[:, layer, None]
@@ -119,9 +122,11 @@ def _influence(share: np.ndarray) -> np.ndarray:
 
 
 def _layer_table() -> np.ndarray:
-    """What is told of a layer, by its operation and size, (operations, sizes, n): which operation it is, of which size,
-    and what it leaves of several signals. Every layer weakens one signal, layers of one operation another, or the more
-    the larger they are.
+    """What is told of a layer, by its operation and its size, (operations, sizes, n).
+
+    The numbers tell which operation it is, of which size, and what it leaves of several signals. Every layer weakens
+    the first signal of each decay; each of the others is weakened by the layers of one operation alone, some by the
+    same share in each of them, some by more in larger ones.
     """
     operations = np.broadcast_to(np.eye(len(OPERATIONS))[:, None], (len(OPERATIONS), LARGEST + 1, len(OPERATIONS)))
     sizes = np.arange(LARGEST + 1)[:, None]
@@ -134,8 +139,10 @@ def _layer_table() -> np.ndarray:
 
 
 def _signals(share: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Signals that start as 1 in the image, mix by shares and are weakened by factors (K, layers, n): what each layer
-    puts out, and last what the classifier gets, (K, layers + 1, n).
+    """Follow signals that start as 1 in the image, mix by shares and are weakened by factors (K, layers, n).
+
+    Returns:
+        What each layer puts out and, last, what the classifier gets, (K, layers + 1, n).
     """
     signals = np.zeros((len(share), LAYERS + 1, factors.shape[2]))
     signals[:, 0] = 1

@@ -1,4 +1,4 @@
-"""How good a surrogate is on architectures that it was not fitted on."""
+"""Measures how good a surrogate is on architectures that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ FOLDS = 5
 ENSEMBLE = 10
 RESAMPLES = 200
 SEEDS = 32
-"""Draws of the noise."""
+"""The noise is drawn so many times to estimate what a perfect model could reach."""
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Of the training children, for the learning curve."""
+"""Shares of the training children that models are fitted on for the learning curve."""
 QUANTITIES = (*TARGETS, "reward")
 
 Scores = dict[str, dict[str, Any]]
 Model = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Model]
-"""Features (N, F), logits (N, 2) → what predicts logits of other features."""
+"""A function of features (N, F) and logits (N, 2) that gives a model, which predicts the logits of other features."""
 
 
 def report(table: Table) -> dict[str, Any]:
-    """All that is told of a surrogate fitted on this table.
+    """All that is told of a surrogate that is fitted on this table.
 
-    Every figure is of held-out children, in 5 folds; a child's family (it, its repeats, mutations of it and theirs) is
-    held out with it. R², Kendall's τ and Spearman's ρ of both accuracies and of the reward (Eq. 1); 95 % intervals are
-    over resampled families.
+    Every figure is measured on held-out children, in 5 folds; a child's family (the child, its repeats, mutations of it
+    and theirs) is held out with it. There are R², Kendall's τ and Spearman's ρ of both accuracies and of the reward
+    (Eq. 1); 95 % intervals are over resampled families.
     """
     features, values, noise = fitting.features(table), fitting.logits(table), fitting.fit_noise(table)
     predicted, linearly = (held_out(table, features, values, by) for by in (fit, fit_linear))
@@ -83,7 +83,7 @@ def report(table: Table) -> dict[str, Any]:
 
 
 def gain_over_linear(table: Table, predicted: np.ndarray, linearly: np.ndarray) -> dict[str, Any]:
-    """How much the reward's R² of held-out logits (N, 2) is above that of a linear model's, and its interval."""
+    """How much higher the reward's R² of held-out logits (N, 2) is than that of a linear model's, with its interval."""
     ours, linear = (_quantities(logits)["reward"] for logits in (predicted, linearly))
     measured = table.measured["reward"]
 
@@ -95,13 +95,13 @@ def gain_over_linear(table: Table, predicted: np.ndarray, linearly: np.ndarray) 
 
 
 def fit_linear(features: np.ndarray, values: np.ndarray) -> Model:
-    """A ridge regression alone."""
+    """Fit a ridge regression alone, without trees."""
     coefficients, intercepts = fitting.fit_linear(features, values)
     return lambda others: others @ coefficients.T + intercepts
 
 
 def held_out(table: Table, features: np.ndarray, values: np.ndarray, by: Fit, share: float = 1.0) -> np.ndarray:
-    """Logits (N, 2) of every child, by models fitted on a share of the children of the other folds."""
+    """Predict the logits (N, 2) of every child by a model fitted on a share of the children of the other folds."""
     predicted = np.empty_like(values)
     for training, test in _folds(table):
         chosen = training[: round(share * len(training))]
@@ -116,8 +116,10 @@ def scores(table: Table, predicted: np.ndarray, interval: bool = False) -> Score
 
 
 def noise_floor(table: Table) -> dict[str, Any]:
-    """Of the architectures with several child seeds: the share of all children's variance that lies between
-    architectures, and its interval over resampled ones.
+    """The share of all children's variance that lies between architectures, not between child seeds.
+
+    It is estimated from the architectures that were evaluated with several child seeds; its interval is over resampled
+    ones of them.
     """
     of = table.architecture_index
     repeated = np.flatnonzero(np.bincount(of) > 1)
@@ -132,8 +134,10 @@ def noise_floor(table: Table) -> dict[str, Any]:
 
 
 def ceiling(table: Table, predicted: np.ndarray, noise: Noise) -> dict[str, float]:
-    """R² that the child seeds' noise allows a perfect model on these children: from the noise model at their predicted
-    logits (N, 2), so also where no architecture was repeated.
+    """The R² that the child seeds' noise allows a perfect model on these children.
+
+    It comes from the noise model at their predicted logits (N, 2), so it is there also where no architecture was
+    repeated.
     """
     draws = [_quantities(predicted + noise.draw(table.keys, [seed] * len(table))) for seed in range(SEEDS)]
     variances = {name: np.var([draw[name] for draw in draws], axis=0, ddof=1).mean() for name in QUANTITIES}
@@ -153,7 +157,7 @@ def best(table: Table, predicted: np.ndarray, share: float = 0.01) -> dict[str, 
 
 
 def ensemble(table: Table, features: np.ndarray, values: np.ndarray) -> dict[str, float]:
-    """An ensemble fitted on resampled children: its mean's score, and what its spread tells of its errors."""
+    """Fit an ensemble on resampled children; tells how good its mean is, and what its spread tells of its errors."""
     rng = np.random.default_rng(0)
     column = TARGETS.index("validation_accuracy")
     members = np.empty((ENSEMBLE, len(table)))
@@ -178,7 +182,7 @@ def ensemble(table: Table, features: np.ndarray, values: np.ndarray) -> dict[str
 
 
 def _folds(table: Table) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Training and test children, families together. Training children in random order."""
+    """The folds' training and test children; families stay together. Training children are in random order."""
     folds = GroupKFold(FOLDS, shuffle=True, random_state=0)
     rng = np.random.default_rng(0)
     for training, test in folds.split(table.rows, groups=np.unique(table.families, return_inverse=True)[1]):
@@ -195,13 +199,13 @@ def _sources(table: Table) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _source_left_out(table: Table, features: np.ndarray, values: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Logits of the children of one source by a model that knows none of their families."""
+    """Predict the logits of the children of one source by a model that knows none of their families."""
     training = ~np.isin(table.families, table.families[test])
     return fit(features[training], values[training])(features[test])
 
 
 def _with_epochs(table: Table, features: np.ndarray, epochs: int) -> np.ndarray:
-    """Features, and what the first epochs measured."""
+    """The features with what the first epochs measured beside them."""
     return np.concatenate([features, table.epochs[:, :epochs].reshape(len(table), -1)], axis=1)
 
 
@@ -229,7 +233,7 @@ def _score(table: Table, measured: np.ndarray, predicted: np.ndarray, interval: 
 
 
 def _resampled_families(table: Table) -> Iterator[np.ndarray]:
-    """Children of as many families as there are, drawn with replacement."""
+    """Draw as many families as there are, with replacement; yields their children."""
     rng = np.random.default_rng(0)
     _, of = np.unique(table.families, return_inverse=True)
     members = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of))[:-1])

@@ -23,10 +23,10 @@ from nases_env.surrogates.macro import Images
 from nases_env.untrusted import parse_json
 
 SUFFIX = ".csv.gz"
-"""Of a table's name."""
+"""The name of every table ends with this."""
 EPOCH_COLUMNS = ("loss", "running_train_accuracy", "validation_accuracy")
 CARD_FIELDS = ("command", "dataset", "fingerprint", "hardware", "dates", "versions", "sources")
-"""What a card tells besides space, rules, protocol and images."""
+"""Fields that a card has besides space, rules, protocol and images."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class Table:
 
     card: dict[str, Any]
     sha256: str
-    """Of the file."""
+    """Hash of the file."""
     space: SearchSpace
     protocol: Protocol
     images: Images
     failed: int
     """Evaluations that were left out."""
     rows: np.ndarray
-    """Of the search space, (N, m)."""
+    """The evaluated architectures as rows of the search space, (N, m)."""
     keys: np.ndarray
-    """Of the architectures, (N,)."""
+    """Keys of the architectures, (N,)."""
     families: np.ndarray
-    """Key of the architecture that each descends from by mutations, its own where it was drawn anew, (N,)."""
+    """Key of the architecture that each descends from by mutations, (N,). One drawn anew descends from itself."""
     sources: np.ndarray
-    """What each was drawn from, (N,)."""
+    """The source that each architecture was drawn from, (N,)."""
     measured: dict[str, np.ndarray]
     """train_accuracy, validation_accuracy, reward, parameters and flops, (N,) each."""
     epochs: np.ndarray
-    """(N, epochs, 3) in the order of EPOCH_COLUMNS."""
+    """What was measured after each epoch, (N, epochs, 3) in the order of EPOCH_COLUMNS."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,7 +65,7 @@ class Table:
 
     @cached_property
     def architecture_index(self) -> np.ndarray:
-        """Which of the different architectures each evaluation is of, (N,)."""
+        """The index of each evaluation's architecture among the different ones, (N,)."""
         return np.unique(self.keys, return_inverse=True)[1]
 
 
@@ -96,7 +96,7 @@ def read(path: Path) -> Table:
 
 
 def card_path(table: Path) -> Path:
-    """Where the card of a table is."""
+    """The path of the card that belongs to a table."""
     return table.with_name(table.name.removesuffix(SUFFIX) + ".json")
 
 
@@ -127,7 +127,7 @@ def _table(card: dict[str, Any], sha256: str, lines: Sequence[dict[str, str]]) -
 
 
 def _roots(lines: Sequence[dict[str, str]]) -> list[int]:
-    """For each line the one that it descends from: `parent` is an earlier line's index, or empty."""
+    """Find the line that each line descends from; its `parent` is the index of an earlier line, or empty."""
     roots: list[int] = []
     for index, line in enumerate(lines):
         roots.append(roots[int(line["parent"])] if line["parent"] else index)

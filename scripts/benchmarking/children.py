@@ -37,10 +37,10 @@ from nases_env.search_spaces import MacroArchitecture
 
 @dataclass(frozen=True)
 class Job:
-    """What to train how.
+    """What to train, and how.
 
     Args:
-        children: By name.
+        children: Architectures by name.
         rungs: Some of b0, b1 and ours.
         dataset: See NASESEnv.
         data_dir: See NASESEnv.
@@ -61,19 +61,19 @@ class Job:
 
     @property
     def cuda(self) -> bool:
-        """Whether the device is a GPU of NVIDIA's."""
+        """Whether the device is an NVIDIA GPU."""
         return self.device.startswith("cuda")
 
 
 Run = tuple[float, dict[str, float], float]
-"""Seconds, seconds of phases, memory in MB."""
+"""Seconds, seconds of each phase, and memory in MB of one training."""
 
 _trainer: Callable[[MacroArchitecture], object]
-"""A rung's process has one."""
+"""Trains a child; it is there only in the process of a rung."""
 
 
 def training(job: Job) -> list[Row]:
-    """Every child on every rung, in turns; then all of them together.
+    """Time every child on every rung, in turns, and all of them together.
 
     Raises:
         ValueError: If a child fails, or the protocol asks for what the baselines do not do.
@@ -96,7 +96,7 @@ def training(job: Job) -> list[Row]:
 
 
 def in_workers(job: Job, workers: int) -> list[Row]:
-    """All children, three times each, in one worker process and in several."""
+    """Time all children, three times each, in one worker process and in several."""
     children = [*job.children.values()] * 3
     rows: list[Row] = []
     for count in (1, workers):
@@ -120,7 +120,7 @@ def _start(rung: str, job: Job) -> None:
     """Make the trainer of this process, on as many cores as the protocol has threads."""
     global _trainer
     if rung != "ours":
-        os.environ.pop(KERNEL_CACHE, None)  # of the package's making, where this process's parent trained children
+        os.environ.pop(KERNEL_CACHE, None)  # the package set it, if the parent process trained children
     if threads := None if job.cuda else job.protocol.threads:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
@@ -162,7 +162,7 @@ def _train(architecture: MacroArchitecture, job: Job) -> Run:
 
 
 def _peak_memory() -> int:
-    """Highest resident bytes of this process so far."""
+    """The most resident bytes that this process has had so far."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -176,7 +176,7 @@ def _peak_memory() -> int:
 
 @contextmanager
 def _phase_clock() -> Iterator[dict[str, float]]:
-    """Seconds that the package's trainer spends in training and in evaluating while inside."""
+    """Count the seconds that the package's trainer spends in training and in evaluating inside the block."""
     phases = {"train": 0.0, "evaluate": 0.0}
 
     def clocked(phase: str, method: Callable) -> Callable:
@@ -195,7 +195,7 @@ def _phase_clock() -> Iterator[dict[str, float]]:
 
 
 def _matmul_tflops(job: Job) -> float:
-    """What a large matrix product reaches here: bfloat16 on CUDA, else float32."""
+    """Measure the TFLOP/s of a large matrix product here, in bfloat16 on CUDA, else in float32."""
     size, kind = (8192, torch.bfloat16) if job.cuda else (2048, torch.float32)
     left, right = (torch.randn(size, size, device=job.device, dtype=kind) for _ in range(2))
 
@@ -234,7 +234,7 @@ def _row(job: Job, name: str, rung: str, runs: list[Run], ceiling: float) -> Row
 
 
 def _together(rows: list[Row]) -> Row:
-    """All children of a rung one after the other."""
+    """The row of all children of a rung, trained one after the other."""
     seconds = sum(row.seconds for row in rows)
 
     def mean(field: str) -> float:
@@ -254,7 +254,7 @@ def _together(rows: list[Row]) -> Row:
 
 
 def _with_ratios(rows: list[Row]) -> list[Row]:
-    """The rows, compared with the same child's on b0 and b1."""
+    """The rows with their ratios to the same child's on b0 and on b1."""
     seconds = {(row.name, row.rung): row.seconds for row in rows}
 
     def ratio(row: Row, rung: str) -> float | None:

@@ -11,13 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """What one thing took."""
+    """The time and memory that one thing took."""
 
     name: str
     seconds: float
-    """Median."""
+    """Median over the repeats."""
     spread: tuple[float, float]
-    """Lowest and highest."""
+    """Lowest and highest seconds of the repeats."""
     rung: str = ""
     protocol: str = ""
     device: str = ""
@@ -28,19 +28,19 @@ class Row:
     ceiling: float | None = None
     """Share of what a large matrix product reaches, measured in the same run."""
     ratio_b0: float | None = None
-    """b0's seconds over these."""
+    """Seconds of the rung b0 as a multiple of these."""
     ratio_b1: float | None = None
     ratio_one_worker: float | None = None
     steps_per_second: float | None = None
-    """Of all searches together."""
+    """Steps of all searches together."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds of the median run: train, evaluate, and the rest, which builds."""
     memory: float | None = None
-    """Highest MB so far: of the process on a CPU, reserved on a GPU."""
+    """Highest MB so far: those of the process on a CPU, those reserved on a GPU."""
 
 
 def timed(name: str, run: Callable[[], object], repeats: int, calls: int = 1) -> Row:
-    """Time a call, as the mean over so many calls in each repeat; one more, first, is not counted."""
+    """Time a call, as the mean over so many calls in each repeat. A first call is made that is not counted."""
     run()
     seconds = []
     for _ in range(repeats):

@@ -17,7 +17,7 @@ from matplotlib import pyplot  # noqa: E402
 
 
 def draw_curves(path: Path, curves: dict[str, np.ndarray]) -> None:
-    """IQM and band of the best reward so far, curves (N, children) by agent."""
+    """Draw IQM and band of the best reward so far; curves are (N, children) for each agent."""
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     for index, (name, rewards) in enumerate(curves.items()):
         middle, low, high = statistics.band(rewards)
@@ -34,7 +34,7 @@ def draw_curves(path: Path, curves: dict[str, np.ndarray]) -> None:
 
 
 def draw_probabilities(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Each agent's probability of improvement over random search."""
+    """Draw each agent's probability of improvement over random search."""
     rows = sorted(rows, key=lambda row: row["probability_over_random"])
     figure, axes = pyplot.subplots(figsize=(7, 0.35 * len(rows) + 1.2), layout="constrained")
     values = np.array([row["probability_over_random"] for row in rows])
@@ -53,7 +53,7 @@ def draw_probabilities(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def write(path: Path, title: str, notes: list[str], rows: list[dict[str, Any]], pictures: list[Path]) -> None:
-    """One HTML file with everything in it."""
+    """Write one HTML file with everything in it."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
     body = "".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row.values()) + "</tr>" for row in rows)
     images = "".join(

@@ -27,19 +27,19 @@ from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces import Architecture
 
 ENVIRONMENT = ("decoder", "calibration", "reward", "surrogate", "rules")
-"""Settings of an entry that are the environment's."""
+"""Settings in an entry's name that go to the environment, not to the agent."""
 BASELINE = "random"
-"""What every comparison has, and is compared with."""
+"""The agent that takes part in every comparison, and that all others are compared with."""
 FRESH_SEEDS = (1_000_001, 1_000_002, 1_000_003)
 """Seeds that the chosen child is evaluated with once more."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What takes part in a comparison."""
+    """One participant of a comparison: an agent with settings."""
 
     name: str
-    """As it was given: an agent, and after a colon its settings and the environment's."""
+    """The text that was given: an agent, and after a colon settings of it and of the environment."""
     agent: str
     settings: dict[str, Any]
     environment: dict[str, Any]
@@ -61,7 +61,7 @@ class Entry:
 
     @property
     def folder(self) -> str:
-        """Its name as a folder's; no other entry has the same."""
+        """Name of the entry's folder; no other entry has the same."""
         plain = self.former_folder
         if plain == self.name:
             return plain
@@ -69,7 +69,7 @@ class Entry:
 
     @property
     def former_folder(self) -> str:
-        """What an earlier version made of its name, and of others."""
+        """The folder's name in an earlier version, which different entries could share."""
         return "".join(letter if letter.isalnum() or letter in "-_.=" else "_" for letter in self.name)
 
     @property
@@ -95,9 +95,10 @@ class Run:
     Args:
         entry: Who searches.
         env_id: The environment.
-        keywords: Of the environment.
-        decoder: Hash of what its decoder makes of a few actions: names and defaults may come to mean another one.
-        seed: Of agent and environment.
+        keywords: Keywords of the environment.
+        decoder: Hash of what its decoder makes of a few actions, because a name or a default may come to mean another
+            decoder.
+        seed: Seed of agent and environment.
         children: The budget.
         out: Folder of the comparison.
     """
@@ -130,7 +131,7 @@ class Run:
 
     @property
     def file(self) -> Path:
-        """What it is recorded in."""
+        """File of the run's record."""
         return self._file(self.entry.folder)
 
     def _file(self, folder: str) -> Path:
@@ -138,7 +139,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two runs the same."""
+        """Everything that two runs have in common if they are the same."""
         return self.entry.meaning | {
             "env_id": self.env_id,
             "keywords": self.keywords | self.entry.environment,
@@ -229,7 +230,7 @@ class Run:
 
 
 def score(record: dict[str, Any], kind: str) -> float:
-    """Of one search; see Options.score."""
+    """The score of one search; see Options.score of scripts/compare.py."""
     if kind == "chosen":
         return float(np.mean(record["chosen"])) if record["chosen"] else 0.0
     return max(row["reward"] for row in record["children"])

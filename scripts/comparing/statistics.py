@@ -1,4 +1,4 @@
-"""Statistics of searches: one score a seed, never the children of one search pooled."""
+"""Statistics of searches. Every seed gives one score; the children of one search are never pooled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 
 def iqm(scores: np.ndarray) -> Interval:
-    """The mean of the middle half of scores (N,), over resampled seeds."""
+    """The mean of the middle half of scores (N,); its interval is over resampled seeds."""
     return _interval(trim_mean(scores, 0.25), trim_mean(_resampled(scores, 0), 0.25, axis=1))
 
 
@@ -34,7 +34,7 @@ def best_so_far(rewards: np.ndarray) -> np.ndarray:
     """Running maxima of rewards (N, children).
 
     Raises:
-        ValueError: If a curve falls, which a number that is none makes it do.
+        ValueError: If a curve falls, as it does where a reward is NaN.
     """
     curves = np.maximum.accumulate(rewards, axis=1)
     if not (np.diff(curves, axis=1) >= 0).all():
@@ -49,7 +49,7 @@ def children_to_reach(curves: np.ndarray, threshold: float) -> float:
 
 
 def smallest_detectable_difference(deviation: float, seeds: int, power: float = 0.8) -> float:
-    """Between two agents' mean scores of so many seeds each, found at the 5 % level with that probability."""
+    """The difference of two agents' mean scores that so many seeds each find at the 5 % level, with that power."""
     quantiles = norm.ppf(1 - (1 - LEVEL) / 2) + norm.ppf(power)
     return float(quantiles * deviation * np.sqrt(2 / seeds))
 
