@@ -14,6 +14,7 @@ from gymnasium.wrappers import RescaleAction, RescaleObservation
 from agents.base import Agent, Proposal
 from agents.trace import Trace
 from nases_env.search_spaces import Architecture
+from nases_env.search_spaces.base import HIGH, LOW
 
 try:
     import stable_baselines3 as sb3
@@ -26,6 +27,8 @@ except ImportError as error:
         "this agent needs stable-baselines3, which is not installed; pip install 'stable-baselines3>=2.9'"
     ) from error
 
+HALF_RANGE = (HIGH - LOW) / 2
+"""Half the range of an origin vector's numbers: so many units become 1 when observations are rescaled to [−1, 1]."""
 _OFF_POLICY: dict[str, Any] = {"learning_starts": 20, "train_freq": 1, "gradient_steps": 4}
 
 
@@ -85,7 +88,9 @@ class SB3Agent(Agent):
 
     def ask(self, states: np.ndarray) -> list[Proposal]:
         """Propose actions that are drawn from the present policy."""
-        actions, _ = self.model.predict((states / 15.0 - 1.0).astype(np.float32))
+        # The wrappers in `__init__` rescale what the model sees in its own loop; here it is done by hand.
+        observations = ((states - LOW) / HALF_RANGE - 1.0).astype(np.float32)
+        actions, _ = self.model.predict(observations)
         return [Proposal(action, self.source) for action in ((actions + 1.0) / 2.0).astype(np.float32)]
 
     def run(self, env: Trace, children: int, start: Architecture | None = None, batch: int = 1) -> None:

@@ -28,6 +28,9 @@ PAIRS = tuple((early, late) for early in range(LAYERS) for late in range(early +
 """0-based layer pairs in the order of a row's link columns."""
 
 _EARLY, _LATE = np.array(PAIRS).T
+MARGIN = 1e-4
+"""How far `origin_of` keeps the differences of coefficients from the link distance. At the distance itself, rounding an
+origin vector to float32 (by up to 1e-6 near 30) could make or break a link."""
 
 
 @dataclass(frozen=True)
@@ -305,7 +308,9 @@ def _coefficients(rules: Rules, links: np.ndarray) -> np.ndarray:
     adjacent = np.eye(LAYERS, dtype=bool)
     adjacent[_EARLY, _LATE] = adjacent[_LATE, _EARLY] = links
     order = _seriation(adjacent)
-    near, far = (rules.link_distance, rules.link_distance + 1) if rules.rounded else (2.9999, 3.0001)
+    # Rounded coefficients are whole numbers: those that are too far apart to be linked are so by at least 1.
+    below, above = (0, 1) if rules.rounded else (MARGIN, MARGIN)
+    near, far = rules.link_distance - below, rules.link_distance + above
     position = np.full(LAYERS, 1.0 if rules.rounded else 0.0)
     adjacent = adjacent[np.ix_(order, order)]
     upper = np.triu(np.ones_like(adjacent), 1).astype(bool)

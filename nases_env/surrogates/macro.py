@@ -130,10 +130,11 @@ def _layer_table() -> np.ndarray:
     """
     operations = np.broadcast_to(np.eye(len(OPERATIONS))[:, None], (len(OPERATIONS), LARGEST + 1, len(OPERATIONS)))
     sizes = np.arange(LARGEST + 1)[:, None]
+    reach = (sizes - 1) / 2  # pixels on either side of a window's middle
     factors = [
         decay**steps
         for decay in DECAYS
-        for steps in (np.ones_like(operations[:, :, :1]), operations, operations * (sizes - 1) / 2)
+        for steps in (np.ones_like(operations[:, :, :1]), operations, operations * reach)
     ]
     return np.concatenate([operations, operations * sizes, *factors], axis=2)
 
