@@ -24,7 +24,8 @@ from nases_env.words import shown
 
 if TYPE_CHECKING:
     from nases_env.children.protocol import Protocol
-    from nases_env.evaluators import Evaluation, Evaluator
+    from nases_env.evaluation import Evaluation
+    from nases_env.evaluators import Evaluator
 
 MOST_WORKERS = 1_024
 

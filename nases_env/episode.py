@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nases_env.evaluators.base import Evaluation, Evaluations
+from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.search_spaces import Architecture, SearchSpace
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nases_env.embeddings import Decoder
-from nases_env.evaluators.base import Evaluation, Evaluator
+from nases_env.evaluation import Evaluation
+from nases_env.evaluators.base import Evaluator
 from nases_env.ledger import EvaluationId, Ledger
 from nases_env.rewards import Reward
 from nases_env.search_spaces import Architecture, SearchSpace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nases_env.evaluators.base import Evaluation, Evaluations
+from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.words import shown
 
 FAILURE_REWARD = -1.0

@@ -1,5 +1,6 @@
 """Architecture → evaluation: by training, or by a model of evaluations that were once trained."""
 
-from nases_env.evaluators.base import Evaluation, Evaluator, WorkerStartError
+from nases_env.evaluation import Evaluation
+from nases_env.evaluators.base import Evaluator, WorkerStartError
 
 __all__ = ["Evaluation", "Evaluator", "WorkerStartError"]

@@ -30,7 +30,7 @@ from nases_env.children.training import (
     is_out_of_memory,
     resolve_device,
 )
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluation import Evaluation
 from nases_env.search_spaces import Architecture
 
 CPU_FLOPS_PER_SECOND = 5e10

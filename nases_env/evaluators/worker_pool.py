@@ -19,7 +19,8 @@ from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping, never
 from nases_env.children.torch_state import own_torch_state
 from nases_env.children.training import resolve_device
-from nases_env.evaluators.base import Evaluation, WorkerStartError
+from nases_env.evaluation import Evaluation
+from nases_env.evaluators.base import WorkerStartError
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.evaluators.worker_start import StartReport, WorkerStart, check_workers_allowed
 from nases_env.processes import end_with_parent

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluation import Evaluation
 from nases_env.file_lock import lock
 from nases_env.ledger import records
 from nases_env.ledger.memory import EvaluationId, Ledger, LedgerMismatchError

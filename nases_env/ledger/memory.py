@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluation import Evaluation
 from nases_env.search_spaces import Architecture
 
 

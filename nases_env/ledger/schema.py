@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluation import Evaluation
 from nases_env.ledger.memory import EvaluationId
 from nases_env.schemas import SCHEMA, check_schema
 from nases_env.search_spaces import from_json, registry

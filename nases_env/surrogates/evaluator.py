@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluation import Evaluation
 from nases_env.search_spaces import Architecture, SearchSpace
 from nases_env.surrogates.model import Surrogate
 

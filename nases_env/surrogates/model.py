@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit, ndtri
 
 from nases_env import files, threads
-from nases_env.evaluators.base import Evaluations
+from nases_env.evaluation import Evaluations
 from nases_env.schemas import SCHEMA
 from nases_env.surrogates import card as cards
 from nases_env.surrogates import features, trees

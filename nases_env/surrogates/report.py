@@ -11,7 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 from sklearn.model_selection import GroupKFold
 
 from nases_env import rewards
-from nases_env.evaluators.base import Evaluations
+from nases_env.evaluation import Evaluations
 from nases_env.surrogates import fitting
 from nases_env.surrogates.features import make as make_features
 from nases_env.surrogates.fitting import fit_regressor as fit

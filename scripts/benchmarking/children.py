@@ -29,7 +29,7 @@ from nases_env.children import datasets
 from nases_env.children.cpu import KERNEL_CACHE
 from nases_env.children.protocol import Protocol
 from nases_env.children.training import Trainer
-from nases_env.evaluators.base import Evaluation
+from nases_env.evaluation import Evaluation
 from nases_env.evaluators.in_process import InProcessEvaluator
 from nases_env.evaluators.worker_pool import WorkerPoolEvaluator
 from nases_env.search_spaces import MacroArchitecture
