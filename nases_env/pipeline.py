@@ -88,9 +88,9 @@ class Pipeline:
         origins = self.decoder.decode(actions)
         rows = self.space.discretise(origins)
         architectures = [self.space.architecture(row) for row in rows]
-        evaluations = self._evaluations(ledger, evaluator, actions, architectures, child_seeds)
-        for origin, row, architecture, evaluation in zip(origins, rows, architectures, evaluations, strict=True):
-            yield Child(origin, row, architecture, evaluation, self._reward(evaluation))
+        found = self._evaluations(ledger, evaluator, actions, architectures, child_seeds)
+        for origin, row, architecture, rewarded in zip(origins, rows, architectures, found, strict=True):
+            yield Child(origin, row, architecture, *rewarded)
 
     @staticmethod
     def _repeated(known: Mapping[int, Evaluation | None], first: int) -> Evaluation | None:
@@ -113,8 +113,8 @@ class Pipeline:
         actions: np.ndarray,
         architectures: Sequence[Architecture],
         child_seeds: Sequence[int],
-    ) -> Iterator[Evaluation]:
-        """In order; each is recorded as soon as it and those before it are known."""
+    ) -> Iterator[tuple[Evaluation, float]]:
+        """With their rewards, in order; each is recorded as soon as it and those before it are known."""
         fingerprint = evaluator.fingerprint
         identities = [
             EvaluationId(fingerprint or "", architecture.key, seed)
@@ -125,7 +125,7 @@ class Pipeline:
             if (evaluation := ledger.replay(action, identity)) is None:
                 break
             replayed += 1
-            yield evaluation
+            yield evaluation, self._reward(evaluation)
         fresh = range(replayed, len(actions))
         known = {i: ledger.find(identities[i]) if fingerprint else None for i in fresh}
         # Two equal children of one batch are trained once.
@@ -136,5 +136,6 @@ class Pipeline:
             while (evaluation := known[i] or self._repeated(known, first.get(identities[i], i))) is None:
                 finished, found = next(results)
                 known[indices[finished]] = found
-            ledger.record(actions[i], identities[i], architectures[i], evaluation, self._reward(evaluation))
-            yield evaluation
+            reward = self._reward(evaluation)
+            ledger.record(actions[i], identities[i], architectures[i], evaluation, reward)
+            yield evaluation, reward

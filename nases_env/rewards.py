@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nases_env.evaluation import Evaluation, Evaluations
@@ -31,12 +33,20 @@ def validation(evaluation: Evaluation | Evaluations) -> Any:
 REWARDS: dict[str, Reward] = {"eq1": eq1, "validation": validation}
 
 
-def make(reward: str) -> Reward:
-    """The reward of that name.
+def make(reward: str | Mapping[str, Any]) -> Reward:
+    """The reward that a name, or a mapping with the key `name` and the reward's parameters, stands for.
+
+    Parameters are the keywords of a reward's function; `eq1` and `validation` have none.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no such reward or parameter.
     """
-    if not isinstance(reward, str) or reward not in REWARDS:
-        raise ValueError(f"there is no reward {shown(reward)}; choose one of {sorted(REWARDS)}")
-    return REWARDS[reward]
+    parameters = dict(reward) if isinstance(reward, Mapping) else {"name": reward}
+    name = parameters.pop("name", None)
+    if not isinstance(name, str) or name not in REWARDS:
+        raise ValueError(f"there is no reward {shown(name)}; choose one of {sorted(REWARDS)}")
+    function = REWARDS[name]
+    known = [key for key, each in inspect.signature(function).parameters.items() if each.kind is each.KEYWORD_ONLY]
+    if unknown := [key for key in parameters if key not in known]:
+        raise ValueError(f"the reward {name!r} has no parameters {shown(unknown)}; it has {known or 'none'}")
+    return partial(function, **parameters) if parameters else function

@@ -94,6 +94,20 @@ def test_child_is_its_actions_origin_vector_architecture_evaluation_and_reward(l
         assert child.reward == rewards.eq1(child.evaluation)
 
 
+def test_reward_is_computed_once_a_child_when_it_is_new_and_when_it_is_replayed(path):
+    for _ in range(2):
+        asked = []
+
+        def reward(evaluation, asked=asked):
+            asked.append(evaluation)
+            return rewards.eq1(evaluation)
+
+        ledger = JournalLedger(path)
+        Pipeline(SPACE, DECODER, CountingEvaluator, reward, lambda ledger=ledger: ledger)(ACTIONS, [0] * 5)
+        ledger.close()
+        assert len(asked) == 5
+
+
 class TestMemory:
     def test_equal_child_is_evaluated_once(self, ledger):
         evaluator = CountingEvaluator()

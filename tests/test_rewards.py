@@ -42,3 +42,30 @@ def test_a_child_that_learns_nothing_is_better_than_a_failed_one():
 def test_unknown_reward_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'speed'.*eq1.*validation"):
         rewards.make("speed")
+
+
+def test_a_mapping_names_a_reward_too():
+    assert rewards.make({"name": "eq1"}) is rewards.make("eq1")
+
+
+def test_parameters_reach_the_reward(monkeypatch):
+    def power(evaluation, *, exponent=3):
+        return evaluation.validation_accuracy**exponent
+
+    monkeypatch.setitem(rewards.REWARDS, "power", power)
+    assert rewards.make({"name": "power", "exponent": 2})(Evaluation(validation_accuracy=0.5)) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("reward", "words"),
+    [
+        ({"name": "eq1", "power": 3}, r"the reward 'eq1' has no parameters \['power'\]; it has none"),
+        ({"name": "eq1", 3: 4}, r"no parameters \[3\]"),
+        ({"name": "speed"}, "no reward 'speed'"),
+        ({"exponent": 2}, "no reward None; choose one of"),
+        ({}, "no reward None"),
+    ],
+)
+def test_a_mapping_that_says_no_reward_is_refused(reward, words):
+    with pytest.raises(ValueError, match=words):
+        rewards.make(reward)
