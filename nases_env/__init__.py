@@ -7,11 +7,6 @@ from functools import partial
 
 from gymnasium.envs.registration import register
 
-_register_surrogate = partial(
-    register,
-    entry_point="nases_env.surrogate_env:SurrogateEnv",
-    vector_entry_point="nases_env.surrogate_env:SurrogateVectorEnv",
-)
 _register = partial(
     register, entry_point="nases_env.env:NASESEnv", vector_entry_point="nases_env.vector_env:NASESVectorEnv"
 )
@@ -28,4 +23,4 @@ _register(
     "NASES-Digits-Micro-v0",
     kwargs={"dataset": "digits", "protocol": "digits-micro", "space": "micro", "reward": "validation"},
 )
-_register_surrogate("NASES-Digits-Surrogate-v0", kwargs={"surrogate": "digits"})
+_register("NASES-Digits-Surrogate-v0", kwargs={"surrogate": "digits"})

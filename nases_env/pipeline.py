@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from nases_env.embeddings import Decoder
-from nases_env.evaluation import Evaluation
-from nases_env.evaluators.base import Evaluator
+from nases_env.evaluation import Evaluation, Evaluations
+from nases_env.evaluators.base import Evaluator, RowsEvaluator
+from nases_env.evaluators.choice import check_fingerprint
 from nases_env.ledger import EvaluationId, Ledger
 from nases_env.rewards import Reward
 from nases_env.search_spaces import Architecture, SearchSpace
@@ -26,6 +28,22 @@ class Child:
     architecture: Architecture
     evaluation: Evaluation
     reward: float
+
+
+class Rows(NamedTuple):
+    """The walks of K actions whose architectures were not built."""
+
+    origins: np.ndarray
+    """float32 (K, m)."""
+    rows: np.ndarray
+    """Of the search space, (K, m)."""
+    texts: list[str]
+    """K architectures as text."""
+    keys: list[str]
+    """Their keys."""
+    evaluations: Evaluations
+    rewards: np.ndarray
+    """(K,)."""
 
 
 class Pipeline:
@@ -69,7 +87,22 @@ class Pipeline:
 
     def prepare(self) -> None:
         """Read what the evaluator needs, so that errors in it come now; the ledger stays as it is."""
-        self.evaluator.prepare()
+        if prepare := getattr(self.evaluator, "prepare", None):
+            prepare()
+        check_fingerprint(self.evaluator.fingerprint)
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether children can be told without their architectures: nothing is kept, and the evaluator takes rows."""
+        return not self.ledger.remembers and isinstance(self.evaluator, RowsEvaluator)
+
+    def rows(self, actions: np.ndarray, child_seeds: Sequence[int]) -> Rows:
+        """Walk from actions (K, n) in [0, 1], each with its child seed, all at once; only where `by_rows`."""
+        origins = self.decoder.decode(actions)
+        rows = self.space.discretise(origins)
+        texts, keys = self.space.describe(rows)
+        found = cast(RowsEvaluator, self.evaluator).evaluate_rows(rows, keys, child_seeds)
+        return Rows(origins, rows, texts, keys, found, self._reward(found))
 
     def __call__(self, actions: np.ndarray, child_seeds: Sequence[int]) -> list[Child]:
         """Walk from actions (K, n) in [0, 1], each with its child seed; see `walk`."""
@@ -100,8 +133,8 @@ class Pipeline:
 
     def close(self) -> None:
         """Free the evaluator and the ledger's file; may be called twice. The next action makes and opens others."""
-        if self._evaluator is not None:
-            self._evaluator.close()
+        if close := getattr(self._evaluator, "close", None):
+            close()
         if self.opened is not None:
             self.opened.close()
         self._evaluator = self.opened = None
@@ -115,7 +148,7 @@ class Pipeline:
         child_seeds: Sequence[int],
     ) -> Iterator[tuple[Evaluation, float]]:
         """With their rewards, in order; each is recorded as soon as it and those before it are known."""
-        fingerprint = evaluator.fingerprint
+        fingerprint = check_fingerprint(evaluator.fingerprint)
         identities = [
             EvaluationId(fingerprint or "", architecture.key, seed)
             for architecture, seed in zip(architectures, child_seeds, strict=True)
@@ -131,11 +164,13 @@ class Pipeline:
         # Two equal children of one batch are trained once.
         first = {identities[i]: i for i in reversed(fresh)} if fingerprint else {}
         indices = [i for i in fresh if known[i] is None and first.get(identities[i], i) == i]
-        results = evaluator.evaluate([architectures[i] for i in indices], [child_seeds[i] for i in indices])
+        results = iter(evaluator.evaluate([architectures[i] for i in indices], [child_seeds[i] for i in indices]))
         for i in fresh:
             while (evaluation := known[i] or self._repeated(known, first.get(identities[i], i))) is None:
-                finished, found = next(results)
-                known[indices[finished]] = found
+                if (result := next(results, None)) is None:
+                    raise ValueError(f"the evaluator told less than it was asked for; expected {len(indices)} children")
+                finished, known_now = result
+                known[indices[finished]] = known_now
             reward = self._reward(evaluation)
             ledger.record(actions[i], identities[i], architectures[i], evaluation, reward)
             yield evaluation, reward

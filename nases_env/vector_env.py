@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import gymnasium as gym
 import numpy as np
@@ -18,11 +17,16 @@ from gymnasium.vector.utils import batch_space
 from nases_env.arguments import as_array, check_count, check_options, check_seeds, given_origin, in_box
 from nases_env.embeddings import Decoder
 from nases_env.env import NASESEnv, tell
-from nases_env.episode import Episode
+from nases_env.episode import Episode, step_info
+from nases_env.evaluators.choice import TRAINING, surrogate_name
+from nases_env.pipeline import Child, Rows
 from nases_env.rewards import Reward
 from nases_env.search_spaces import SearchSpace
 from nases_env.threads import cores
 from nases_env.words import shown
+
+if TYPE_CHECKING:
+    from nases_env.surrogates import Surrogate
 
 MOST_SEARCHES = 1_000_000
 
@@ -38,14 +42,30 @@ class Outcome(NamedTuple):
     """What `step` tells about them: sequences of k, or one value for all."""
 
 
-class SearchVectorEnv(gym.vector.VectorEnv, ABC):
-    """K independent searches: seeds, budgets, resets and infos. How children are built is a subclass's.
+class NASESVectorEnv(gym.vector.VectorEnv):
+    """K independent searches, each what `NASESEnv` is with the same seed, one child each a step.
+
+    `gym.make_vec("NASES-Digits-v0", num_envs=4, max_episode_steps=50)` makes one. Children are trained in
+    worker processes, by default as many as the protocol's threads leave cores for; results do not depend on how many.
+
+    * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
+    * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
+      (K,), starts only those again.
+    * Autoreset: `NEXT_STEP`, as `metadata["autoreset_mode"]` says; there is no other mode. The step after a truncation
+      starts that search again; its action is not used, its reward is 0 and its observation the new origin vector.
+      `vectorization_mode="sync"` makes Gymnasium's own vector environment, which has the other modes.
+    * Infos are arrays (K,) of what `NASESEnv` tells, with `_name` as masks of who told it.
+    * Copies and pickles carry all searches, see `NASESEnv`.
+    * On a surrogate, `gym.make_vec("NASES-Digits-Surrogate-v0", num_envs=1024, max_episode_steps=100)`, all K actions
+      are decoded and predicted together, in this process, and no architecture is built.
 
     Args:
-        env: What all searches share: spaces, decoder, reward.
         num_envs: K.
         max_episode_steps: The budget of each search; None: searches do not end.
-        autoreset_mode: `NEXT_STEP`, the only one that there is.
+        workers: Processes that train children; 0: this one; None: as many as are of use.
+        autoreset_mode: `NEXT_STEP` or its text `NextStep`.
+        keywords: Of `NASESEnv`. `ledger` keeps the children of all searches, in the order of steps, then of searches;
+            on a surrogate there is none, and nothing is kept.
 
     Raises:
         ValueError: If an argument has a value that does not exist.
@@ -55,11 +75,14 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
 
     def __init__(
         self,
-        env: NASESEnv,
-        num_envs: int,
-        max_episode_steps: int | None,
-        autoreset_mode: str | AutoresetMode,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        workers: int | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        **keywords: Any,
     ):
+        _check_no_journal_of_a_surrogate(keywords)
+        env = NASESEnv(workers=0 if workers is None else workers, **keywords)
         expected = f"a number of searches from 1 to {MOST_SEARCHES:,}"
         num_envs = check_count("num_envs", num_envs, expected, 1, MOST_SEARCHES)
         if max_episode_steps is not None:
@@ -79,6 +102,13 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         self._observations = np.zeros(self.observation_space.shape or (), dtype=np.float32)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._ended = np.zeros(num_envs, dtype=bool)
+        if workers is None and env.trains:
+            env.workers = _useful_workers(num_envs, env.protocol.threads)
+
+    @property
+    def surrogate(self) -> Surrogate | None:
+        """Who tells the accuracies; None where that is no surrogate."""
+        return self._env.surrogate
 
     @property
     def space(self) -> SearchSpace:
@@ -103,9 +133,14 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         """End the workers, free cached device memory and the journal."""
         self._env.close()
 
-    @abstractmethod
     def _build(self, actions: np.ndarray, searches: Sequence[int]) -> Outcome:
         """Build the children of actions (k, n) for these searches, and go on to them."""
+        episodes = [self.episodes[index] for index in searches]
+        child_seeds = [episode.child_seed for episode in episodes]
+        pipeline = self._env.pipeline
+        if pipeline.by_rows:
+            return _of_rows(pipeline.rows(actions, child_seeds), episodes)
+        return _of_children(pipeline(actions, child_seeds), episodes)
 
     def reset(  # type: ignore[override]
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -208,50 +243,17 @@ class SearchVectorEnv(gym.vector.VectorEnv, ABC):
         return array
 
 
-class NASESVectorEnv(SearchVectorEnv):
-    """K independent searches, each what `NASESEnv` is with the same seed, one child each a step.
+def _of_rows(found: Rows, episodes: Sequence[Episode]) -> Outcome:
+    """What children brought whose architectures were not built; their searches go on to them."""
+    cached = [episode.take(row, key) for episode, row, key in zip(episodes, found.rows, found.keys, strict=True)]
+    return Outcome(found.origins, found.rewards, step_info(found.evaluations, found.texts, found.keys, cached))
 
-    `gym.make_vec("NASES-Digits-v0", num_envs=4, max_episode_steps=50)` makes one. Children are trained in
-    worker processes, by default as many as the protocol's threads leave cores for; results do not depend on how many.
 
-    * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
-    * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
-      (K,), starts only those again.
-    * Autoreset: `NEXT_STEP`, as `metadata["autoreset_mode"]` says; there is no other mode. The step after a truncation
-      starts that search again; its action is not used, its reward is 0 and its observation the new origin vector.
-      `vectorization_mode="sync"` makes Gymnasium's own vector environment, which has the other modes.
-    * Infos are arrays (K,) of what `NASESEnv` tells, with `_name` as masks of who told it.
-    * Copies and pickles carry all searches, see `NASESEnv`.
-
-    Args:
-        num_envs: K.
-        max_episode_steps: The budget of each search; None: searches do not end.
-        workers: Processes that train children; 0: this one; None: as many as are of use.
-        autoreset_mode: `NEXT_STEP` or its text `NextStep`.
-        keywords: Of `NASESEnv`. `ledger` keeps the children of all searches, in the order of steps, then of searches.
-    """
-
-    def __init__(
-        self,
-        num_envs: int = 1,
-        max_episode_steps: int | None = None,
-        workers: int | None = None,
-        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
-        **keywords: Any,
-    ):
-        env = NASESEnv(workers=0 if workers is None else workers, **keywords)
-        super().__init__(env, num_envs, max_episode_steps, autoreset_mode)
-        if workers is None:
-            env.workers = _useful_workers(self.num_envs, env.protocol.threads)
-
-    def _build(self, actions: np.ndarray, searches: Sequence[int]) -> Outcome:
-        episodes = [self.episodes[index] for index in searches]
-        children = self._env.pipeline(actions, [episode.child_seed for episode in episodes])
-        infos = [tell(child, episode) for child, episode in zip(children, episodes, strict=True)]
-        origins, rewards = zip(*((child.origin, child.reward) for child in children), strict=True)
-        return Outcome(
-            np.stack(origins), np.array(rewards), {name: [info[name] for info in infos] for name in infos[0]}
-        )
+def _of_children(children: Sequence[Child], episodes: Sequence[Episode]) -> Outcome:
+    """What children brought; their searches go on to them."""
+    infos = [tell(child, episode) for child, episode in zip(children, episodes, strict=True)]
+    origins, rewards = zip(*((child.origin, child.reward) for child in children), strict=True)
+    return Outcome(np.stack(origins), np.array(rewards), {name: [info[name] for info in infos] for name in infos[0]})
 
 
 def _useful_workers(num_envs: int, threads: int | None) -> int:
@@ -259,6 +261,21 @@ def _useful_workers(num_envs: int, threads: int | None) -> int:
     if multiprocessing.current_process().daemon:
         return 0
     return 1 if threads is None else min(num_envs, max(1, cores() // threads))
+
+
+def _check_no_journal_of_a_surrogate(keywords: Mapping[str, Any]) -> None:
+    """Refuse a journal where a surrogate tells the accuracies.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    reuse = keywords.get("reuse")
+    if keywords.get("ledger") is None and not (isinstance(reuse, Sequence) and len(reuse)):
+        return
+    if surrogate_name(keywords.get("evaluator", TRAINING), keywords.get("surrogate")) is not None:
+        raise ValueError(
+            "many searches on a surrogate keep no journal: leave ledger and reuse out, or make one environment"
+        )
 
 
 def _check_autoreset(mode: Any) -> None:

@@ -32,6 +32,7 @@ from agents.run_directory import RunDirectory
 from nases_env.children.dataset_names import absolute
 from nases_env.env import NASESEnv
 from nases_env.evaluators import WorkerStartError
+from nases_env.evaluators.choice import OF_SURROGATES, OF_TRAINING
 from nases_env.ledger import LedgerMismatchError, repair
 from nases_env.search_spaces import Architecture
 from nases_env.surrogates import SHIPPED
@@ -336,7 +337,9 @@ def _agent_settings(options: Options) -> Any:
 def _flat(settings: dict[str, Any], environment: NASESEnv) -> dict[str, Any]:
     """The settings on one level, with the values that the environment's keywords have where none was given."""
     parameters = inspect.signature(type(environment)).parameters
-    defaults = {name: parameters[name].default for name in ENVIRONMENT if name in parameters}
+    without_use = OF_TRAINING if environment.surrogate else OF_SURROGATES
+    told = [name for name in ENVIRONMENT if name in parameters and name not in without_use]
+    defaults = {name: parameters[name].default for name in told}
     registered = environment.spec.kwargs if environment.spec else {}
     keywords = defaults | {name: value for name, value in registered.items() if name in defaults}
     nested = {f"reinforce.{name}": value for name, value in settings["reinforce"].items()}

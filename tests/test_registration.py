@@ -1,5 +1,6 @@
 """The ids: what they make, how they are found, and what making them must not load."""
 
+import json
 import subprocess
 import sys
 
@@ -107,6 +108,19 @@ def test_spec_survives_json_and_makes_the_same_environment():
         assert getattr(made.unwrapped, attribute) == getattr(env.unwrapped, attribute)
     np.testing.assert_array_equal(made.reset(seed=1)[0], env.reset(seed=1)[0])
     assert made.reset(seed=1)[1] == env.reset(seed=1)[1]
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+def test_spec_of_a_surrogate_that_an_earlier_version_wrote_makes_the_same_environment(make):
+    names = {"entry_point": "SurrogateEnv", "vector_entry_point": "SurrogateVectorEnv"}
+    former = {key: f"nases_env.surrogate_env:{name}" for key, name in names.items()}
+    text = json.dumps(json.loads(gym.make("NASES-Digits-Surrogate-v0", noise=True).spec.to_json()) | former)
+    found, expected = make(EnvSpec.from_json(text)), make("NASES-Digits-Surrogate-v0", noise=True)
+    found.action_space.seed(0)
+    action = found.action_space.sample()
+    for env in (found, expected):
+        env.reset(seed=0)
+    assert found.step(action)[1] == expected.step(action)[1]
 
 
 def test_spec_from_json_needs_no_import(tmp_path):

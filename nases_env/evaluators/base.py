@@ -5,7 +5,9 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterator, Sequence
 
-from nases_env.evaluation import Evaluation
+import numpy as np
+
+from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.search_spaces import Architecture
 
 
@@ -14,17 +16,16 @@ class WorkerStartError(RuntimeError):
 
 
 class Evaluator(typing.Protocol):
-    """Finds out how good architectures are."""
+    """Finds out how good architectures are.
+
+    Two methods more may be there. `prepare()` reads everything that evaluations need, so that errors in it come before
+    anything is trained or written; afterwards `fingerprint` is known. `close()` frees what was held; it may be called
+    twice, and an evaluation may be asked for after it.
+    """
 
     @property
     def fingerprint(self) -> str | None:
         """Names everything but architecture and seed that a result depends on; None: depends on history."""
-
-    def prepare(self) -> None:
-        """Read everything that evaluations need; afterwards `fingerprint` is known.
-
-        Errors in what is read come from here, before anything is trained or written.
-        """
 
     def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
         """Yield (index, evaluation) in order of completion. A child that fails is an evaluation with a failure.
@@ -33,5 +34,16 @@ class Evaluator(typing.Protocol):
             WorkerStartError: If children are to be trained in worker processes and those cannot be started.
         """
 
-    def close(self) -> None:
-        """Free what was held; may be called twice."""
+
+@typing.runtime_checkable
+class RowsEvaluator(typing.Protocol):
+    """Also evaluates thousands of children at once, without their architectures, faster than memory would fill."""
+
+    def evaluate_rows(self, rows: np.ndarray, keys: Sequence[str] | np.ndarray, seeds: Sequence[int]) -> Evaluations:
+        """What is found out about children, none of which fails.
+
+        Args:
+            rows: Of the search space, (K, m).
+            keys: The architectures' keys.
+            seeds: The children's seeds.
+        """

@@ -42,7 +42,8 @@ class Ledger:
     """
 
     def __init__(self, remember: bool = True) -> None:
-        self._remember = remember
+        self.remembers = remember
+        """Whether evaluations are kept."""
         self._found: dict[EvaluationId, Evaluation] = {}
         self.children = 0
         """Children asked for so far: the next one's index."""
@@ -62,7 +63,7 @@ class Ledger:
 
     def in_memory(self) -> Ledger:
         """What is known so far, in a ledger without a file."""
-        ledger = Ledger(self._remember)
+        ledger = Ledger(self.remembers)
         ledger._found, ledger.children = dict(self._found), self.children
         return ledger
 
@@ -75,7 +76,7 @@ class Ledger:
         reward: float,
     ) -> None:
         """Keep what was found for the next child; durable when it returns, if this ledger has a file."""
-        if self._remember:
+        if self.remembers:
             self._found.setdefault(identity, copy.deepcopy(evaluation))
         self.children += 1
 

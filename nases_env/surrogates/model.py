@@ -95,6 +95,16 @@ class Surrogate:
         self._noise = Noise(self._card.noise_covariance)
         self._features = self._card.features
 
+    @property
+    def decides(self) -> dict[str, Any]:
+        """Arguments of the environment that follow from what it was fitted for."""
+        return {
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "space": self.space.name,
+            "rules": self.card["rules"],
+        }
+
     @cached_property
     def fingerprint(self) -> str:
         """Of all its files, and whether there is noise: 16 hexadecimal digits."""

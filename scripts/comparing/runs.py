@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -120,14 +121,21 @@ class Run:
         Raises:
             ValueError, TypeError, gym.error.Error: If there is no such environment or keyword.
         """
-        noise = {"noise": True} if "Surrogate" in str(gym.spec(env_id).entry_point) else {}
-        keywords = noise | parse_overrides(given)
+        keywords = parse_overrides(given)
         with gym.make(env_id, **keywords | entry.environment) as env:
             env.get_wrapper_attr("prepare")()  # errors in the data come before any search
             decoder = env.get_wrapper_attr("decoder")
+            if env.get_wrapper_attr("surrogate"):
+                keywords = {"noise": True} | keywords
         actions = np.random.default_rng(0).uniform(size=(8, decoder.action_size)).astype(np.float32)
         fingerprint = hashlib.sha256(decoder.decode(actions).tobytes()).hexdigest()[:16]
         return [cls(entry, env_id, keywords, fingerprint, seed, children, out) for seed in seeds]
+
+    @cached_property
+    def on_surrogate(self) -> bool:
+        """Whether a surrogate tells the accuracies."""
+        with gym.make(self.env_id, **self.keywords | self.entry.environment) as env:
+            return env.get_wrapper_attr("surrogate") is not None
 
     @property
     def file(self) -> Path:
@@ -206,7 +214,7 @@ class Run:
     def _environment(self) -> gym.Env:
         """The environment; where children are trained, with a journal that a stopped search goes on from."""
         keywords = self.keywords | self.entry.environment
-        if "noise" not in keywords:
+        if not self.on_surrogate:
             keywords["ledger"] = str(self.file.with_suffix(".log"))
             former = self._file(self.entry.former_folder).with_suffix(".log")
             if former.is_file() and self.entry.former_folder != self.entry.folder:
@@ -216,7 +224,7 @@ class Run:
     def _fresh_accuracies(self, chosen: Architecture) -> list[float]:
         """Validation accuracies of the chosen child with fresh child seeds; on a surrogate without noise."""
         keywords = self.keywords | self.entry.environment | {"decoder": "identity"}
-        if "noise" in keywords:
+        if self.on_surrogate:
             keywords["noise"] = False
         env = gym.make(self.env_id, **keywords)
         space, decoder = env.get_wrapper_attr("space"), env.get_wrapper_attr("decoder")

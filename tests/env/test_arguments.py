@@ -2,14 +2,16 @@
 
 import inspect
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nases_env.env import NASESEnv
-from nases_env.surrogate_env import SurrogateEnv, SurrogateVectorEnv
 from nases_env.vector_env import NASESVectorEnv
+
+SurrogateEnv, SurrogateVectorEnv = (partial(cls, surrogate="digits") for cls in (NASESEnv, NASESVectorEnv))
 
 ODD = [None, True, 1, -1, 1.5, math.nan, "", "x", b"x", [], {}, (), object(), [1], [None], {1: 2}, 10**30]
 """Values for every argument."""
@@ -20,7 +22,7 @@ TAKEN = {
     "reuse": [[], ()],
     "workers": [1],
     "render_mode": [None],
-    "noise": [True],
+    "surrogate": [None],
     "num_envs": [1],
     "max_episode_steps": [None, 1, 10**30],
     "seed": [None, 1, 10**30],
@@ -31,6 +33,13 @@ TAKEN = {
 OF_ONE_CLASS = {
     (NASESVectorEnv, "workers"): [None, 1],
     (SurrogateVectorEnv, "ledger"): [None],
+    (SurrogateVectorEnv, "workers"): [None],
+    **{
+        (cls, name): taken
+        for cls in (SurrogateEnv, SurrogateVectorEnv)
+        for name, taken in {"data_dir": [], "device": [], "noise": [True]}.items()
+    },
+    (SurrogateEnv, "workers"): [],
 }
 CLASSES = {
     NASESEnv: NASESEnv, SurrogateEnv: SurrogateEnv, NASESVectorEnv: NASESEnv, SurrogateVectorEnv: SurrogateEnv,
@@ -55,7 +64,7 @@ def check(call, value, taken):
     assert 20 < len(message) < 1000
 
 
-@pytest.mark.parametrize(("cls", "name"), ARGUMENTS, ids=lambda each: getattr(each, "__name__", each))
+@pytest.mark.parametrize(("cls", "name"), ARGUMENTS, ids=str)
 def test_odd_arguments_are_refused_by_the_constructor(cls, name):
     taken = OF_ONE_CLASS.get((cls, name), TAKEN.get(name, []))
     for value in ODD:
@@ -65,8 +74,8 @@ def test_odd_arguments_are_refused_by_the_constructor(cls, name):
 @pytest.fixture(params=CLASSES)
 def env(request, tiny):
     cls = request.param
-    keywords = {} if issubclass(cls, SurrogateEnv | SurrogateVectorEnv) else {"protocol": tiny, "device": "cpu"}
-    many = {} if issubclass(cls, NASESEnv) else {"num_envs": 2}
+    keywords = {} if isinstance(cls, partial) else {"protocol": tiny, "device": "cpu"}
+    many = {} if CLASSES[cls] is cls else {"num_envs": 2}
     made = cls(**keywords, **many)
     made.reset(seed=0)
     yield made

@@ -623,7 +623,8 @@ class TestPickling:
         arguments = {
             "dataset": "cifar10", "data_dir": "somewhere", "protocol": tiny, "space": "macro", "rules": "published",
             "decoder": "random", "calibration": "output", "reward": "validation", "device": "cpu", "ledger": "journal",
-            "reuse": ["other"], "workers": 2, "render_mode": "rgb_array",
+            "reuse": ["other"], "workers": 2, "render_mode": "rgb_array", "evaluator": "training", "surrogate": None,
+            "noise": False,
         }  # fmt: skip
         assert arguments.keys() == inspect.signature(NASESEnv).parameters.keys()
         env, default = NASESEnv(**arguments), NASESEnv()

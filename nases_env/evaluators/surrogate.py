@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nases_env.evaluation import Evaluation
+from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.search_spaces import Architecture, SearchSpace
 from nases_env.surrogates.model import Surrogate
 
@@ -43,10 +43,11 @@ class SurrogateEvaluator:
             return
         start = time.perf_counter()
         rows = np.stack([self._space.row(architecture) for architecture in architectures])
-        found = self._surrogate.predict(rows, [architecture.key for architecture in architectures], seeds)
+        found = self.evaluate_rows(rows, [architecture.key for architecture in architectures], seeds)
         seconds = (time.perf_counter() - start) / len(architectures)
         for index, numbers in enumerate(zip(*(array.tolist() for array in found), strict=True)):
             yield index, Evaluation(**dict(zip(found._fields, numbers, strict=True)), seconds=seconds, device="cpu")
 
-    def close(self) -> None:
-        """Nothing is held."""
+    def evaluate_rows(self, rows: np.ndarray, keys: Sequence[str] | np.ndarray, seeds: Sequence[int]) -> Evaluations:
+        """Predict rows of the search space; see `RowsEvaluator`."""
+        return self._surrogate.predict(rows, keys, seeds)
