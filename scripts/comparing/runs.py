@@ -134,8 +134,9 @@ class Run:
     @cached_property
     def on_surrogate(self) -> bool:
         """Whether a surrogate tells the accuracies."""
-        with gym.make(self.env_id, **self.keywords | self.entry.environment) as env:
-            return env.get_wrapper_attr("surrogate") is not None
+        env = gym.make(self.env_id, **self.keywords | self.entry.environment)
+        env.close()
+        return env.get_wrapper_attr("surrogate") is not None
 
     @property
     def file(self) -> Path:
