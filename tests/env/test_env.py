@@ -15,6 +15,7 @@ import pytest
 import torch
 from gymnasium.error import ResetNeeded
 
+from nases_env import rendering
 from nases_env.children.ranges import RANGES
 from nases_env.children.training import Trainer
 from nases_env.env import NASESEnv
@@ -601,15 +602,16 @@ class TestRender:
     def test_picture_is_drawn_after_reset_and_after_step(self, make, actions):
         env = make(render_mode="rgb_array")
         env.reset(seed=0)
-        pictures = [env.render()]
+        pictures, architectures = [env.render()], [env.unwrapped.architecture]
         env.step(actions[0])
         pictures.append(env.render())
-        for picture in pictures:
+        architectures.append(env.unwrapped.architecture)
+        assert architectures[0] != architectures[1]
+        for picture, architecture in zip(pictures, architectures, strict=True):
             assert picture.dtype == np.uint8
             assert picture.ndim == 3
             assert picture.shape[2] == 3
-            assert picture.min() < picture.max()
-        assert not np.array_equal(*pictures)
+            np.testing.assert_array_equal(picture, rendering.picture(architecture))
 
     def test_without_a_mode_nothing_is_shown_and_the_reason_told(self, make):
         env = make().unwrapped

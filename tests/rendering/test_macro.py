@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nases_env import rendering
-from nases_env.search_spaces.macro import MacroArchitecture, MacroSpace
+from nases_env.search_spaces.macro import MacroArchitecture, MacroLayer, MacroSpace
 
 
 def random_architecture(seed: int, rules: str = "paper") -> MacroArchitecture:
@@ -81,17 +81,58 @@ def test_same_architecture_gives_same_pixels(published_picture):
     np.testing.assert_array_equal(rendering.picture(MacroArchitecture.published()), published_picture)
 
 
-def test_different_architectures_give_different_pixels():
-    first, second = (rendering.picture(random_architecture(seed)) for seed in (0, 1))
-    assert (first != second).any()
+BOXES = slice(700 - 295, 700 - 145)
+"""Rows of the boxes, which are between the links and the numbers of the layers."""
 
 
-def test_one_link_more_changes_the_picture():
+def columns(index: int) -> slice:
+    """Columns of the box of layer `index`, 0-based, edges included."""
+    centre = 135 + 85 * index
+    return slice(centre - 28, centre + 28)
+
+
+@pytest.mark.parametrize("change", [{"operation": "convolution"}, {"size": 7}, {"filters": 10}])
+def test_another_layer_changes_its_own_box_and_nothing_else(change):
+    architecture = dataclasses.replace(random_architecture(0), links=())
+    layer = MacroLayer("average_pool", 3, 300)
+    layers = [(*architecture.layers[:6], each, *architecture.layers[7:]) for each in (layer, layer._replace(**change))]
+    first, second = (rendering.picture(dataclasses.replace(architecture, layers=each)) for each in layers)
+    changed = (first != second).any(axis=2)[50:]  # below the headline, which names the key
+    assert changed[BOXES.start - 50 : BOXES.stop - 50, columns(6)].any()
+    changed[BOXES.start - 50 : BOXES.stop - 50, columns(6)] = False
+    assert not changed.any()
+
+
+@pytest.mark.parametrize(
+    ("operation", "colour"),
+    [
+        ("separable", (0x7C, 0xC8, 0xA4)),
+        ("convolution", (0x8D, 0xB8, 0xEC)),
+        ("max_pool", (0xF2, 0xA3, 0x7E)),
+        ("average_pool", (0xC9, 0xAE, 0xE6)),
+    ],
+)
+@pytest.mark.parametrize("filters", [30, 150, 300])
+def test_a_box_is_filled_with_its_operations_colour_as_high_as_it_has_filters(operation, colour, filters):
+    architecture = random_architecture(0)
+    layers = (*architecture.layers[:6], MacroLayer(operation, 3, filters), *architecture.layers[7:])
+    picture = rendering.picture(dataclasses.replace(architecture, layers=layers))
+    beside_the_text = picture[BOXES, columns(6).start + 5]
+    filled = (beside_the_text == colour).all(axis=1)
+    assert filled.sum() == pytest.approx(150 * filters / 300, abs=4)
+    assert filled[-140 * filters // 300 : -3].all()  # from below
+
+
+def test_one_link_more_is_an_arc_from_its_layer_to_the_gap_that_it_leads_to():
     architecture = dataclasses.replace(random_architecture(0), links=())
     linked = dataclasses.replace(architecture, links=((3, 9),))
     headroom = slice(50, 400)  # between the headline, which names the key, and the boxes
     assert (rendering.picture(architecture)[headroom] == 255).all()
-    assert (rendering.picture(linked)[headroom] != 255).any()
+    picture = rendering.picture(linked)[headroom]
+    inked = np.flatnonzero((picture != 255).any(axis=(0, 2)))
+    assert (inked[0], inked[-1]) == (pytest.approx(135 + 85 * 2, abs=3), pytest.approx(135 + 85 * 8.5, abs=5))
+    assert (np.diff(inked) == 1).all()
+    assert (picture == (0x2F, 0x9E, 0x3A)).all(axis=2).any()  # the colour of layer 3
 
 
 @pytest.mark.parametrize("render", [rendering.table, rendering.picture])
