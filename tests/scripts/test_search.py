@@ -6,10 +6,12 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from nases_env.ledger import read_trials
-from tests.scripts.conftest import TINY
+from tests.scripts.conftest import TINY, best_child
 
 
 def _children(folder, without=("seconds",)):
@@ -53,10 +55,14 @@ def test_a_search_prints_where_everything_is_and_writes_it(uninterrupted):
     for name in ("children.csv", "best.png", "tensorboard"):
         assert str(folder / name) in output
         assert (folder / name).exists()
-    for name in ("settings.json", "command.txt", "versions.json", "journal.log", "controller.safetensors", "best.json"):
-        assert (folder / name).is_file()
+    assert json.loads((folder / "settings.json").read_text())["options"]["children"] == 14
+    assert "search.py --run-dir" in (folder / "command.txt").read_text()
+    assert json.loads((folder / "versions.json").read_text())["numpy"] == np.__version__
+    controller = load_file(folder / "controller.safetensors")
+    assert len(controller) > 4 and all(np.isfinite(tensor).all() for tensor in controller.values())
     best = max(_children(folder), key=lambda row: float(row["reward"]))
     assert f"best child: number {best['step']} of 14" in output
+    assert best_child(folder).key == best["architecture_key"]
 
 
 def test_the_journal_and_the_table_tell_the_same(uninterrupted):
@@ -176,11 +182,10 @@ def test_ctrl_c_ends_cleanly_and_can_be_resumed(start, run, tmp_path):
     _wait_for_trials(folder, process, 2)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert (folder / "best.json").is_file()
     output = (tmp_path / "log0").read_text()
     assert "interrupted after" in output and "Traceback" not in output
     rows = _children(folder)
-    assert (folder / "best.png").is_file() and rows
+    assert best_child(folder).key == max(rows, key=lambda row: float(row["reward"]))["architecture_key"]
     done = run("search.py", "--run-dir", folder, "--resume", "--children", len(rows) + 1)
     assert done.returncode == 0, done.stderr
     assert _children(folder)[: len(rows)] == rows
@@ -285,11 +290,10 @@ def test_cells_are_searched_resumed_and_trained_to_the_end(run, tmp_path):
     done = run("search.py", *search, "--children", 3, "--resume")
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "run" / "children.csv").read_text().splitlines()) == 4
-    assert (tmp_path / "run" / "best.png").is_file()
     final = ("--epochs", 1, "--device", "cpu", "--out", tmp_path / "final")
     done = run("train_final.py", "--run", tmp_path / "run", *final)
     assert done.returncode == 0, done.stderr
-    best = json.loads((tmp_path / "run" / "best.json").read_text())
+    best = json.loads(best_child(tmp_path / "run").to_json())
     metrics = json.loads((tmp_path / "final" / "metrics.json").read_text())
     assert metrics["architecture"] == best and best["space"] == "micro"
     assert metrics["protocol"]["name"] == "digits-micro-final" and 0 <= metrics["test_accuracy"] <= 1
