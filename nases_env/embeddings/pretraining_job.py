@@ -11,10 +11,11 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from nases_env import files
 from nases_env.embeddings import autoencoder, pretraining
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
 from nases_env.file_lock import lock
@@ -133,9 +134,7 @@ class PretrainingJob:
     def _save(self, training: Pretraining, seconds: float) -> None:
         settings = json.dumps(dataclasses.asdict(training.settings))
         metadata = {"settings": settings, "device": self._device_type, "seconds": str(seconds)}
-        partial = self._checkpoint.with_suffix(".partial")
-        save_file(training.state(), partial, metadata)
-        partial.replace(self._checkpoint)
+        files.write(self._checkpoint, save(training.state(), metadata))
 
     @property
     def _device_type(self) -> str:
