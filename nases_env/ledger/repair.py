@@ -57,12 +57,9 @@ def repair(path: str | Path, reward: Reward | None = None, children: int | None 
     held = lock(path, f"another process writes to {path}; wait for it before you repair it")
     try:
         found = read(path, reward)
-        cut = (
-            [record.number for record in found.whole if record.trial is not None][children:]
-            if children is not None
-            else []
-        )
-        return _repair(found, cut[:1]) if found.damages or cut else None
+        told = [record.number for record in found.whole if record.trial is not None]
+        cut = [] if children is None else told[children : children + 1]
+        return _repair(found, cut) if found.damages or cut else None
     finally:
         held.release()
 

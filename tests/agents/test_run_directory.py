@@ -141,7 +141,7 @@ def test_damaged_settings_say_what_to_do(tmp_path, settings):
 def test_an_architecture_that_is_missing_is_told(tmp_path):
     run = _started(tmp_path, children=1)
     _edit_journal(run, 2, '"architecture_json"', '"another"')
-    with pytest.raises(ValueError, match="child 0 was evaluated as"):
+    with pytest.raises(ValueError, match="holds no architecture of its best child, 0"):
         run.best()
 
 
