@@ -28,7 +28,8 @@ from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from nases_env.children.training import resolve_device
-from nases_env.embeddings import autoencoder, pretraining, table1
+from nases_env.embeddings import pretraining, table1
+from nases_env.embeddings.autoencoders import autoencoder
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
 from nases_env.embeddings.pretraining_job import PretrainingJob, other_settings
 from nases_env.processes import end_with_parent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nases_env.arguments import is_path
 from nases_env.embeddings import calibration as calibrations
-from nases_env.embeddings.autoencoder import Autoencoder, fresh_simulator
+from nases_env.embeddings.autoencoders.autoencoder import Autoencoder, fresh_simulator
 from nases_env.embeddings.base import Decoder
 from nases_env.embeddings.linear import IdentityDecoder, LinearDecoder, principal_components, random_projection
 from nases_env.search_spaces import registry

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from nases_env.embeddings.halves import UNIT_DEVIATION
+from nases_env.embeddings.autoencoders.halves import UNIT_DEVIATION
 
 Decode = Callable[[torch.Tensor], torch.Tensor]
 

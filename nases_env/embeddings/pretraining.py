@@ -18,12 +18,12 @@ import numpy as np
 import torch
 
 from nases_env import search_spaces
-from nases_env.embeddings import autoencoder
-from nases_env.embeddings.autoencoder import Autoencoder, Kind
+from nases_env.embeddings.autoencoders import autoencoder
+from nases_env.embeddings.autoencoders.autoencoder import Autoencoder, Kind
+from nases_env.embeddings.autoencoders.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, UNIT_DEVIATION, Half
 from nases_env.embeddings.calibration import Calibration
 from nases_env.embeddings.coverage import coverage
 from nases_env.embeddings.distribution_matching import distribution_penalty, standard_uniform
-from nases_env.embeddings.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, UNIT_DEVIATION, Half
 from nases_env.search_spaces.base import HIGH, LOW
 
 Finetune = Literal["inverse", "uniform"]

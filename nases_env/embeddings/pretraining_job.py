@@ -16,7 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from nases_env import files
-from nases_env.embeddings import autoencoder, pretraining
+from nases_env.embeddings import pretraining
+from nases_env.embeddings.autoencoders import autoencoder
 from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
 from nases_env.file_lock import lock
 

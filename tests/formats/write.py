@@ -25,7 +25,7 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 from nases_env import embeddings, search_spaces, surrogates
-from nases_env.embeddings import autoencoder
+from nases_env.embeddings.autoencoders import autoencoder
 from nases_env.surrogates import model
 
 def told(card):

@@ -12,7 +12,7 @@ import safetensors.numpy
 import torch
 
 from nases_env import embeddings
-from nases_env.embeddings import autoencoder as autoencoders
+from nases_env.embeddings.autoencoders import autoencoder as autoencoders
 from nases_env.search_spaces import MacroSpace, MicroSpace
 
 SPACE = MacroSpace()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nases_env.embeddings.autoencoders.halves import ACTIVATIONS, Blueprint, Half, from_torch, uniform
 from nases_env.embeddings.base import in_blocks, product
-from nases_env.embeddings.halves import ACTIVATIONS, Blueprint, Half, from_torch, uniform
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +145,7 @@ class LSTM(Half):
         """Give a trainable copy with two parts: `cells`, a torch LSTM, and `linear`."""
         import torch
 
-        from nases_env.embeddings.lstm_module import LSTMModule
+        from nases_env.embeddings.autoencoders.lstm_module import LSTMModule
 
         module = LSTMModule(HIDDEN_UNITS, **asdict(self.blueprint))
         state = {other: torch.from_numpy(np.array(self.weights[name])) for name, other in TORCH_NAMES.items()}

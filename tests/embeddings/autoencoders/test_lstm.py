@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nases_env.embeddings import lstm
+from nases_env.embeddings.autoencoders import lstm
 
 HALVES = {"simulator": lstm.simulator(40, 20), "decoder": lstm.decoder(40, 20)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from nases_env.embeddings.halves import torch_activation
+from nases_env.embeddings.autoencoders.halves import torch_activation
 
 
 class LSTMModule(nn.Module):

@@ -13,10 +13,10 @@ import numpy as np
 import safetensors.numpy
 
 from nases_env import files
-from nases_env.embeddings import lstm, mlp
+from nases_env.embeddings.autoencoders import lstm, mlp
+from nases_env.embeddings.autoencoders.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, Blueprint, Half
 from nases_env.embeddings.base import Decoder, fit_output_table
 from nases_env.embeddings.calibration import KNOTS, Calibration, RankTable
-from nases_env.embeddings.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, Blueprint, Half
 from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces.base import HIGH, LOW
 from nases_env.untrusted import LARGEST_NUMBER, check_size, check_types, parse_json

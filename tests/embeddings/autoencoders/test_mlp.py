@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nases_env.embeddings.mlp import MLP, Dense, MLPBlueprint, Units, decoder, simulator
+from nases_env.embeddings.autoencoders.mlp import MLP, Dense, MLPBlueprint, Units, decoder, simulator
 
 
 def _blueprint(*activations):

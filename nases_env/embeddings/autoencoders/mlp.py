@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nases_env.embeddings.autoencoders.halves import ACTIVATIONS, Blueprint, Half, from_torch, torch_activation, uniform
 from nases_env.embeddings.base import in_blocks, product
-from nases_env.embeddings.halves import ACTIVATIONS, Blueprint, Half, from_torch, torch_activation, uniform
 
 if TYPE_CHECKING:
     import torch
