@@ -21,8 +21,8 @@ import tyro
 
 import nases_env  # noqa: F401  (registers the ids)
 from nases_env import embeddings
-from nases_env.embeddings.coverage import found_again
 from nases_env.search_spaces import registry
+from nases_env.stage_one.coverage import found_again
 
 STEPS = (0.05, 0.1, 0.2)
 BATCH = 256

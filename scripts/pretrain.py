@@ -12,29 +12,22 @@ import startup
 
 import argparse
 import dataclasses
-import math
 import sys
-import time
-from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tables
-import torch
 import tyro
-from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from nases_env.children.training import resolve_device
-from nases_env.embeddings import pretraining, table1
-from nases_env.embeddings.autoencoders import autoencoder
-from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
-from nases_env.embeddings.pretraining_job import PretrainingJob, other_settings
-from nases_env.processes import end_with_parent
+from nases_env.stage_one import pretraining, table1, table1_training
+from nases_env.stage_one.duration import fit_minutes
+from nases_env.stage_one.pretraining_job import PretrainingJob
+from nases_env.stage_one.settings import PretrainingSettings
 
-TIMED_STEPS = 20
 SIZES = tuple(table1.PAPER)
 
 
@@ -68,28 +61,6 @@ def make_job(options: Options, out: Path, settings: PretrainingSettings) -> Pret
     return PretrainingJob(out, settings, options.recipe, resolve_device(options.device), options.checkpoint_seconds)
 
 
-def fit_minutes(settings: PretrainingSettings, minutes: float, device: str) -> PretrainingSettings:
-    """The settings with as many steps as take about so many minutes here; the shares of their phases stay."""
-    torch.set_num_threads(1)
-    longer = dataclasses.replace(settings, steps=1000 * settings.steps, finetune_steps=1000 * settings.finetune_steps)
-    starts = [0, *(math.ceil(share * longer.steps) for share in longer.batch_growth)]
-    if longer.finetune_steps:
-        starts.append(longer.steps)
-    seconds = 0.0
-    for start, end in zip(starts, [*starts[1:], longer.total_steps], strict=True):
-        training = Pretraining(longer, device)
-        training.step = start
-        training.advance(TIMED_STEPS)
-        begin = time.perf_counter()
-        training.advance(TIMED_STEPS)
-        float(training.train_loss)  # waits for a GPU
-        seconds += (time.perf_counter() - begin) / TIMED_STEPS * (end - start)
-    scale = minutes * 60 / seconds
-    return dataclasses.replace(
-        settings, steps=max(1, round(longer.steps * scale)), finetune_steps=round(longer.finetune_steps * scale)
-    )
-
-
 def train_model(options: Options) -> None:
     """Train one autoencoder."""
     if options.out.suffix != ".safetensors":
@@ -114,33 +85,21 @@ def train_model(options: Options) -> None:
 
 def train_table1(options: Options) -> None:
     """Train whatever rows of Table 1 are missing, and write the table whenever one is finished."""
+    check_table1(options)
     options.out.mkdir(parents=True, exist_ok=True)
-    missing = [job for job in table1_jobs(options) if job.begun or not job.written or job.difference()]
-    for job in missing:
-        if job.written and not (job.begun or options.overwrite):
-            raise FileExistsError(f"{job.out} was trained with {other_settings(job.difference())}")
-        job.claim(options.overwrite)
+    rows = table1_training.jobs(options.out, options.settings, options.sizes, partial(make_job, options))
+    missing = table1_training.claim_missing(rows, options.overwrite)
     path = write_table(options.out)
-    context = get_context("spawn")
-    pool = ProcessPool(options.workers, initializer=start_worker, initargs=(context.RLock(),), context=context)
-    try:
-        for future in as_completed([pool.schedule(run_row, row) for row in enumerate(missing)]):
-            future.result()
-            path = write_table(options.out)
-    except ProcessExpired as error:
-        raise ChildProcessError(f"a row's process ended ({error}); the same command goes on") from error
-    finally:
-        pool.stop()  # the other rows' checkpoints stay
-        pool.join()
+    table1_training.train(missing, options.workers, lambda: write_table(options.out))
     print(path.read_text(encoding="utf-8"), end="")
     print(f"table: {path}; python scripts/plot_table1.py --table {path} draws Figure 3")
 
 
-def table1_jobs(options: Options) -> list[PretrainingJob]:
-    """The rows that `--table1` asks for.
+def check_table1(options: Options) -> None:
+    """Refuse what rows of one table do not have.
 
     Raises:
-        ValueError: If it was given something that rows of one table do not have.
+        ValueError: If it was given.
     """
     base = recipe_settings(options.recipe)
     taken = {"minutes": options.minutes is not None} | {
@@ -153,35 +112,12 @@ def table1_jobs(options: Options) -> list[PretrainingJob]:
         )
     if not options.sizes or len(set(options.sizes)) < len(options.sizes):
         raise ValueError(f"--sizes {options.sizes} have to be different embedding sizes")
-    runs = [(size, seed) for size in options.sizes for seed in table1.SEEDS.get(size, (0,))]
-    return [
-        make_job(
-            options,
-            options.out / f"k{size}-seed{seed}.safetensors",
-            dataclasses.replace(options.settings, embedding_size=size, seed=seed, finetune_steps=0),
-        )
-        for size, seed in runs
-    ]
-
-
-def start_worker(lock: Any) -> None:
-    """Prepare a worker process: its bar takes turns with the others on the terminal."""
-    end_with_parent()
-    tqdm.set_lock(lock)
-
-
-def run_row(position: int, job: PretrainingJob) -> None:
-    """Train one row in a process of its own, under a bar at its place."""
-    with tqdm(desc=job.out.stem, position=position, unit="step") as bar:
-        job.run(bar)
 
 
 def write_table(folder: Path) -> Path:
     """Write table1.csv, a row for every model in the folder."""
-    cards = [autoencoder.read_card(path) for path in folder.glob("k*-seed*.safetensors")]
-    rows = sorted((table1.row(card) for card in cards), key=lambda row: (row["embedding_size"], row["seed"]))
     path = folder / "table1.csv"
-    tables.write(path, rows, table1.COLUMNS)
+    tables.write(path, table1.rows(folder), table1.COLUMNS)
     return path
 
 

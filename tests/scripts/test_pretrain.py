@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nases_env import embeddings, search_spaces
-from nases_env.embeddings.pretraining import PretrainingSettings
+from nases_env.stage_one.settings import PretrainingSettings
 from tests.scripts.conftest import ROOT, _command
 
 QUICK = ["--steps", 400, "--finetune-steps", 100, "--batch-size", 16, "--device", "cpu"]
@@ -118,15 +118,6 @@ def pretrain(monkeypatch):
     import pretrain
 
     return pretrain
-
-
-def test_minutes_become_steps_of_all_phases(pretrain, monkeypatch):
-    # A tenth of a second a step in either phase.
-    clock = iter([0.0, 2.0, 10.0, 12.0])
-    monkeypatch.setattr(pretrain.time, "perf_counter", lambda: next(clock))
-    settings = PretrainingSettings(steps=9, finetune_steps=3, batch_size=2)
-    fitted = pretrain.fit_minutes(settings, 1.0, "cpu")
-    assert (fitted.steps, fitted.finetune_steps) == (450, 150)
 
 
 def test_the_recipe_decides_what_is_not_given(pretrain):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from nases_env.embeddings import table1
+from nases_env.stage_one import table1
 
 
 def test_predicting_the_mean_costs_the_variance():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from nases_env.embeddings.autoencoders import autoencoder
 from nases_env.search_spaces.base import HIGH, LOW
 
 ORIGIN_SIZE = 60
@@ -63,6 +65,12 @@ def row(card: dict[str, Any]) -> dict[str, float]:
         "steps": card["steps"],
         "minutes": card["minutes"],
     }
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    """The rows of all models in a folder, by size and seed."""
+    cards = [autoencoder.read_card(path) for path in folder.glob("k*-seed*.safetensors")]
+    return sorted(map(row, cards), key=lambda row: (row["embedding_size"], row["seed"]))
 
 
 def crossing(losses: Mapping[int, float]) -> float:

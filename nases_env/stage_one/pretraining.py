@@ -1,141 +1,32 @@
-"""Stage 1 (v1, section 4.1): trains the autoencoder on uniform origin vectors, then fits its halves to the whole cube.
-
-Deviations of the default recipe from the paper: inputs and outputs are standardised (folded into the weights
-afterwards), vectors are always fresh, Adam at 2e-3 with warm-up and cosine; then a fine-tune.
-`PretrainingSettings.paper()` is the paper's own recipe.
-"""
+"""Stage 1 (v1, section 4.1): trains an autoencoder on uniform origin vectors, then fits its halves to the cube."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 
 from nases_env import search_spaces
 from nases_env.embeddings.autoencoders import autoencoder
-from nases_env.embeddings.autoencoders.autoencoder import Autoencoder, Kind
+from nases_env.embeddings.autoencoders.autoencoder import Autoencoder
 from nases_env.embeddings.autoencoders.halves import ORIGIN_DEVIATION, ORIGIN_MEAN, UNIT_DEVIATION, Half
 from nases_env.embeddings.calibration import Calibration
-from nases_env.embeddings.coverage import coverage
-from nases_env.embeddings.distribution_matching import distribution_penalty, standard_uniform
 from nases_env.search_spaces.base import HIGH, LOW
+from nases_env.stage_one.coverage import coverage
+from nases_env.stage_one.distribution_matching import distribution_penalty, standard_uniform
+from nases_env.stage_one.settings import PretrainingSettings
+from nases_env.stage_one.vectors import FixedVectors, FreshVectors
 
-Finetune = Literal["inverse", "uniform"]
-"""An autoencoder that was trained by squared error alone encodes uniform vectors into the middle of the cube and knows
-nothing of the rest. `inverse`: the decoder stays, the encoder learns to find the codes of what it decodes (only then
-does a controller that starts from it stay near the network that it sees). `uniform`: both learn to match
-distributions, so that uniform codes decode to uniform vectors."""
 TEST_VECTORS = 100_000
 RECENT = 400
 """The training loss is averaged over so many steps: 102,400 vectors in batches of 256."""
 KEEPING_INTERVAL = 10_000
 """Steps between two looks at the test loss where the lowest is kept: about an epoch of the paper's vectors."""
-
-
-@dataclass(frozen=True)
-class PretrainingSettings:
-    """How stage 1 is trained."""
-
-    space: str = "macro"
-    """Search space whose origin vectors are learned."""
-    kind: Kind = "mlp"
-    """The layers: v1's multilayer perceptron or v3's LSTM."""
-    embedding_size: int = 20
-    """Numbers in the embedding, k."""
-    steps: int = 18_000
-    """Optimiser steps that minimise the squared error."""
-    finetune: Finetune = "inverse"
-    """What is learned afterwards, beside the squared error."""
-    finetune_steps: int = 6000
-    """Optimiser steps of the fine-tune; 0 leaves it out."""
-    batch_size: int = 256
-    """Origin vectors per step."""
-    batch_growth: tuple[float, ...] = ()
-    """Shares of the steps after each of which the batch doubles."""
-    learning_rate: float = 2e-3
-    """Adam's highest learning rate."""
-    finetune_learning_rate: float = 1e-3
-    """Adam's highest learning rate in the fine-tune."""
-    warmup: float = 0.03
-    """Share of the steps in which the learning rate rises linearly."""
-    decay: bool = True
-    """Whether the learning rate falls to 0 along a cosine."""
-    beta2: float = 0.99
-    """Adam's second moment decay."""
-    standardise: bool = True
-    """Whether the network sees numbers with mean 0 and deviation 1."""
-    training_vectors: int | None = None
-    """Origin vectors that are drawn once and trained on in epochs; None: fresh ones in every step."""
-    keep_lowest: bool = False
-    """Whether the weights with the lowest test loss are kept, not the last: test vectors are then not unseen."""
-    seed: int = 0
-    """Seed of the initial weights and of every vector."""
-
-    def __post_init__(self) -> None:
-        positive = {"embedding_size": self.embedding_size, "steps": self.steps, "batch_size": self.batch_size}
-        if self.training_vectors is not None:
-            positive["training_vectors"] = self.training_vectors
-        if wrong := {name: value for name, value in positive.items() if value < 1}:
-            raise ValueError(f"these have to be at least 1: {wrong}")
-        if self.finetune not in get_args(Finetune):
-            raise ValueError(f"there is no fine-tune {self.finetune!r}; choose one of {get_args(Finetune)}")
-        if self.finetune_steps < 0 or self.seed < 0:
-            raise ValueError(f"finetune_steps {self.finetune_steps} and seed {self.seed} have to be at least 0")
-        if not all(0 < share < 1 for share in (*self.batch_growth, self.warmup or 0.5)):
-            raise ValueError(f"batch_growth {self.batch_growth} and warmup {self.warmup} are shares, between 0 and 1")
-        if min(self.learning_rate, self.finetune_learning_rate) <= 0:
-            raise ValueError(
-                f"learning_rate {self.learning_rate} and finetune_learning_rate {self.finetune_learning_rate} have to "
-                "be above 0"
-            )
-        if self.finetune_steps and not self.standardise:
-            raise ValueError("a fine-tune compares standardised numbers: set finetune_steps to 0, or standardise")
-        if self.finetune_steps and self.keep_lowest:
-            raise ValueError("a fine-tune raises the test loss: set finetune_steps to 0, or do not keep the lowest")
-
-    @classmethod
-    def paper(cls) -> PretrainingSettings:
-        """The settings that the paper gives (section 4.1.2). It is silent on batches and on the length."""
-        return cls(
-            steps=600_000,
-            finetune_steps=0,
-            batch_size=32,
-            batch_growth=(0.6, 0.8, 0.9),
-            learning_rate=1e-5,
-            warmup=0.0,
-            decay=False,
-            beta2=0.999,
-            standardise=False,
-            training_vectors=300_000,
-            keep_lowest=True,
-        )
-
-    @property
-    def total_steps(self) -> int:
-        """All steps, the fine-tune's included."""
-        return self.steps + self.finetune_steps
-
-    def batch_size_at(self, step: int) -> int:
-        """Vectors in the batch of a step."""
-        return self.batch_size * 2 ** sum(step >= share * self.steps for share in self.batch_growth)
-
-    def learning_rate_at(self, step: int) -> float:
-        """Adam's learning rate in a step."""
-        if step < self.steps:
-            progress, peak = step / self.steps, self.learning_rate
-        else:
-            progress, peak = (step - self.steps) / self.finetune_steps, self.finetune_learning_rate
-        if progress < self.warmup:
-            return peak * progress / self.warmup
-        if not self.decay:
-            return peak
-        return peak * 0.5 * (1.0 + math.cos(math.pi * (progress - self.warmup) / (1.0 - self.warmup)))
 
 
 class Pretraining:
@@ -262,52 +153,6 @@ class Pretraining:
         loss = test_loss(*self._present_halves())
         if loss < self._lowest[0]:
             self._lowest = (loss, {name: tensor.clone() for name, tensor in self._modules.state_dict().items()})
-
-
-class FreshVectors:
-    """Uniform origin vectors, never the same twice."""
-
-    def __init__(self, size: int, generator: torch.Generator):
-        self._size, self._generator = size, generator
-        self.seen = 0
-        """Vectors drawn so far."""
-
-    def draw(self, count: int) -> torch.Tensor:
-        """The next vectors, (count, size) in [0, 30]."""
-        self.seen += count
-        sample = torch.rand((count, self._size), generator=self._generator, device=self._generator.device)
-        return LOW + (HIGH - LOW) * sample
-
-
-class FixedVectors:
-    """A training set of uniform origin vectors, shuffled in every epoch; the last batch of an epoch is what is left.
-
-    Which vectors come next depends on nothing but the seed and how many were seen.
-    """
-
-    def __init__(self, count: int, size: int, seed: int, device: str):
-        self._seed = seed
-        self._vectors = FreshVectors(size, self._generator(0, device)).draw(count)
-        self._epoch = -1
-        self.seen = 0
-        """Vectors drawn so far."""
-
-    def draw(self, count: int) -> torch.Tensor:
-        """The next vectors of the epoch, at most count."""
-        epoch, start = divmod(self.seen, len(self._vectors))
-        if epoch != self._epoch:
-            device = self._vectors.device
-            self._order = torch.randperm(
-                len(self._vectors), generator=self._generator(epoch + 1, device), device=device
-            )
-            self._epoch = epoch
-        chosen = self._order[start : start + count]
-        self.seen += len(chosen)
-        return self._vectors[chosen]
-
-    def _generator(self, stream: int, device: str | torch.device) -> torch.Generator:
-        seed = np.random.SeedSequence(self._seed, spawn_key=(stream,)).generate_state(1, np.uint64)[0]
-        return torch.Generator(device).manual_seed(int(seed >> np.uint64(1)))
 
 
 def write(training: Pretraining, path: Path, recipe: str, minutes: float) -> dict:

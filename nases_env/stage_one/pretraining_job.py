@@ -16,10 +16,10 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from nases_env import files
-from nases_env.embeddings import pretraining
 from nases_env.embeddings.autoencoders import autoencoder
-from nases_env.embeddings.pretraining import Pretraining, PretrainingSettings
 from nases_env.file_lock import lock
+from nases_env.stage_one import pretraining
+from nases_env.stage_one.pretraining import Pretraining, PretrainingSettings
 
 REPORT_STEPS = 100
 TEST_STEPS = 1000

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nases_env.embeddings import distribution_matching as matching
+from nases_env.stage_one import distribution_matching as matching
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nases_env import embeddings, search_spaces
-from nases_env.embeddings.coverage import DRAWS, _stepped, coverage, found_again, round_trip
 from nases_env.search_spaces import MacroSpace
+from nases_env.stage_one.coverage import DRAWS, _stepped, coverage, found_again, round_trip
 
 SPACE = MacroSpace()
 SHARES = {

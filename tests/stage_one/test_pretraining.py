@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from nases_env import embeddings, search_spaces
-from nases_env.embeddings import pretraining
-from nases_env.embeddings.pretraining import RECENT, FixedVectors, Pretraining, PretrainingSettings
 from nases_env.search_spaces import MacroSpace
+from nases_env.stage_one import pretraining
+from nases_env.stage_one.pretraining import RECENT, Pretraining
+from nases_env.stage_one.settings import PretrainingSettings
+from nases_env.stage_one.vectors import FreshVectors
 
 SPACE = MacroSpace()
 SHORT = PretrainingSettings(steps=60, finetune_steps=0)
@@ -49,7 +51,7 @@ def equal(first, second):
 def fresh_vectors_of(state):
     generator = torch.Generator()
     generator.set_state(state)
-    return pretraining.FreshVectors(60, generator)
+    return FreshVectors(60, generator)
 
 
 def test_sixty_steps_beat_predicting_the_mean(run):
@@ -162,49 +164,6 @@ def test_the_lowest_test_loss_is_kept(monkeypatch):
     )
 
 
-def test_the_papers_recipe_is_its_letter():
-    paper = PretrainingSettings.paper()
-    assert (paper.learning_rate, paper.training_vectors, paper.keep_lowest) == (1e-5, 300_000, True)
-    assert not (paper.standardise or paper.decay or paper.finetune_steps)
-    assert paper.learning_rate_at(0) == paper.learning_rate_at(paper.steps - 1) == 1e-5
-    sizes = [paper.batch_size_at(step) for step in (0, 359_999, 360_000, 480_000, 540_000, 599_999)]
-    assert sizes == [32, 32, 64, 128, 256, 256]
-
-
-def test_fixed_vectors_come_once_an_epoch_in_another_order_each():
-    vectors = FixedVectors(100, 60, 0, "cpu")
-    epochs = [torch.cat([vectors.draw(30) for _ in range(4)]) for _ in range(2)]
-    assert [len(epoch) for epoch in epochs] == [100, 100]
-    assert torch.equal(epochs[0].sort(dim=0).values, epochs[1].sort(dim=0).values)
-    assert not torch.equal(epochs[0], epochs[1])
-    assert epochs[0].min() >= 0 and epochs[0].max() <= 30 and epochs[0].mean() == pytest.approx(15, abs=0.5)
-    again = FixedVectors(100, 60, 0, "cpu")
-    again.seen = 130
-    assert torch.equal(again.draw(30), epochs[1][30:60])
-    assert not torch.equal(FixedVectors(100, 60, 1, "cpu").draw(30), epochs[0][:30])
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"steps": 0}, "at least 1.*'steps': 0"),
-        ({"embedding_size": 0}, "embedding_size"),
-        ({"training_vectors": 0}, "training_vectors"),
-        ({"finetune_steps": -1}, "finetune_steps -1"),
-        ({"finetune": "both"}, "no fine-tune 'both'"),
-        ({"seed": -1}, "seed -1"),
-        ({"batch_growth": (1.5,)}, "batch_growth.*between 0 and 1"),
-        ({"warmup": 1.0}, "warmup 1.0"),
-        ({"standardise": False}, "set finetune_steps to 0"),
-        ({"keep_lowest": True}, "set finetune_steps to 0"),
-        ({"learning_rate": 0.0}, "learning_rate 0.0"),
-    ],
-)
-def test_settings_that_cannot_work_say_what_to_change(change, words):
-    with pytest.raises(ValueError, match=words):
-        dataclasses.replace(TINY, **change)
-
-
 def test_sizes_are_those_of_the_settings():
     training = Pretraining(dataclasses.replace(TINY, embedding_size=5))
     simulator, decoder = training.halves()
@@ -256,18 +215,6 @@ def test_the_inverse_fine_tune_finds_the_codes_of_what_the_same_decoder_decodes(
     assert pretraining.test_loss(*tuned.halves(), samples=5000) < 1.1 * pretraining.test_loss(
         *run.halves(), samples=5000
     )
-
-
-def test_learning_rate_warms_up_and_falls_once_more_for_the_fine_tune():
-    settings = PretrainingSettings(steps=100, finetune_steps=50, warmup=0.1)
-    rates = [settings.learning_rate_at(step) for step in range(150)]
-    assert rates[0] == rates[100] == 0
-    assert rates[10] == pytest.approx(2e-3)
-    assert rates[105] == max(rates[100:]) == pytest.approx(1e-3)
-    assert rates[5] == pytest.approx(1e-3)
-    assert rates[55] == pytest.approx(1e-3)  # half of the cosine
-    assert rates[99] < 2e-6
-    assert rates[10:100] == sorted(rates[10:100], reverse=True)
 
 
 def test_written_weights_load_as_a_decoder_that_reconstructs_the_same(run, written):

@@ -21,10 +21,19 @@ DRAWS: dict[str, Draw] = {
 """Ways to draw actions: evenly in the box, at its corners, as encodings of uniform origin vectors, and around its
 centre."""
 
+Measures = dict[str, dict[str, float]]
+"""What was measured, by the name of the draw and that of the measure; the draw `round trip` has measures of its own."""
+
 STEPS = (0.05, 0.2)
 """Lengths of the steps in one number of an action whose effect is counted."""
 NOISES = (0.01, 0.05, 0.1)
 """Standard deviations of the noise that is put on encoded actions."""
+
+
+def measures(decoder: Decoder, space: SearchSpace, samples: int = 10_000, seed: int = 0) -> Measures:
+    """Measure `coverage` for every draw and `round_trip`; the arguments are theirs."""
+    drawn = {draw: coverage(decoder, space, draw, samples, seed) for draw in DRAWS}
+    return {**drawn, "round trip": round_trip(decoder, space, samples, seed)}
 
 
 def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_000, seed: int = 0) -> dict[str, float]:
