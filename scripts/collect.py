@@ -41,7 +41,7 @@ from nases_env.pipeline import Child
 from nases_env.schemas import SCHEMA
 from nases_env.search_spaces import registry
 from nases_env.search_spaces.base import HIGH, LOW
-from nases_env.surrogates.table import SUFFIX, card_path
+from nases_env.surrogate_fitting.table import SUFFIX, card_path
 
 SHARES = {"uniform": 0.4, "decoder": 0.4, "mutation": 0.2}
 """Shares of the architectures by what they are drawn from: uniform origin vectors, uniform actions of a decoder, and

@@ -23,7 +23,7 @@ from nases_env.children import build, datasets
 from nases_env.evaluators import Evaluation
 from nases_env.ledger import JournalLedger, read_trials, repair, schema
 from nases_env.schemas import NewerVersionError
-from nases_env.surrogates import table
+from nases_env.surrogate_fitting import table
 
 HERE = Path(__file__).parent
 SEARCHES = {"surrogate-search": 3, "digits-search": 2}

@@ -5,9 +5,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nases_env.surrogates.table import card_path
+from nases_env.surrogate_fitting.table import card_path
 from tests.scripts.conftest import pixels_of
-from tests.surrogates.conftest import COLLECTED, change_card, rewrite
+from tests.surrogate_fitting.conftest import COLLECTED, change_card, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +24,6 @@ def table(tmp_path):
     copy = shutil.copy(COLLECTED, tmp_path / "table.csv.gz")
     shutil.copy(card_path(COLLECTED), card_path(copy))
     return copy
-
-
-def test_the_names_of_the_classes_are_carried_where_the_table_has_them(table):
-    import fit_surrogate
-
-    from nases_env.surrogates import table as tables
-
-    options = fit_surrogate.Options(table=table, out=table.with_name("surrogate"))
-    assert "class_names" not in fit_surrogate.card(options, tables.read(table))
-    change_card(card_path(table), class_names=["zero", "one"])
-    assert fit_surrogate.card(options, tables.read(table))["class_names"] == ["zero", "one"]
 
 
 def test_the_report_reaches_what_readme_says(fitted):

@@ -9,7 +9,7 @@ import pytest
 
 from nases_env import rewards, surrogates
 from nases_env.surrogates.model import TARGETS, Noise, Surrogate
-from tests.surrogates.conftest import change_card
+from tests.surrogate_fitting.conftest import change_card
 
 KEYS = [f"{number:016x}" for number in range(300)]
 SEEDS = list(range(300))

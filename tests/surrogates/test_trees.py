@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nases_env import surrogates
+from nases_env.surrogate_fitting.fitting import fit_regressor
 from nases_env.surrogates import trees
-from nases_env.surrogates.fitting import fit_regressor
 
 FEATURES, TARGETS = 117, 2
 SHIPPED = (surrogates.FITTED / "digits" / "trees.txt").read_bytes()

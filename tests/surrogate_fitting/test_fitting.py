@@ -8,7 +8,8 @@ import pytest
 
 from nases_env import surrogates
 from nases_env.search_spaces import MacroSpace
-from nases_env.surrogates import fitting, model
+from nases_env.surrogate_fitting import fitting
+from nases_env.surrogates import model
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from scipy.special import logit
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from nases_env.surrogate_fitting.table import Table
 from nases_env.surrogates.features import make as make_features
 from nases_env.surrogates.model import TARGETS, Noise, Regressor
-from nases_env.surrogates.table import Table
 
 PENALTY = 100.0
 """Weight of the linear model's squared coefficients in its loss; features have deviation 1 there."""

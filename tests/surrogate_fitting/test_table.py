@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nases_env.surrogates import table
-from tests.surrogates.conftest import change_card, rewrite
+from nases_env.surrogate_fitting import table
+from tests.surrogate_fitting.conftest import change_card, rewrite
 
 
 def test_it_has_rows_keys_and_numbers_of_every_child(few, space):
