@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from benchmarking.baselines import PlainChild
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nases_env.benchmarking.baselines import PlainChild
 from nases_env.children import build
 from nases_env.children.padding import count_parameters
 from nases_env.children.presets import resolve

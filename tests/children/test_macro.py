@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from benchmarking.baselines import PlainChild
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
+from nases_env.benchmarking.baselines import PlainChild
 from nases_env.children import build
 from nases_env.children.layers import AveragePool2d, Conv2d, PointwiseConv2d
 from nases_env.children.padding import count_parameters

@@ -21,10 +21,10 @@ from typing import Any
 from unittest import mock
 
 import torch
-from benchmarking.baselines import Baseline
-from benchmarking.timing import Row, timed
 from tqdm import tqdm
 
+from nases_env.benchmarking.baselines import Baseline
+from nases_env.benchmarking.timing import Row, timed
 from nases_env.children import datasets
 from nases_env.children.cpu import KERNEL_CACHE
 from nases_env.children.protocol import Protocol
