@@ -255,7 +255,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
         self.observation_space = gym.spaces.Box(LOW, HIGH, (self.space.origin_size,), np.float32)
         self._ledger_arguments = check_journals(ledger, reuse)
         self.reward_function = rewards.make(reward)
-        """Evaluation → reward."""
+        """The reward function, which turns an evaluation into a reward."""
         self._episode = Episode(self.space)
         self._prefetched: deque[tuple[np.ndarray, Child]] = deque()
 

@@ -34,7 +34,7 @@ class Evaluation:
     """Versions of what trained it."""
 
     def again(self) -> Evaluation:
-        """The same, answered from memory: a copy that took 0 seconds."""
+        """A copy that took 0 seconds, for a child that is answered from memory."""
         return dataclasses.replace(copy.deepcopy(self), seconds=0.0)
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,42 +19,46 @@ from nases_env.search_spaces import Architecture, SearchSpace
 
 @dataclass(frozen=True)
 class Child:
-    """One action's walk."""
+    """What one action led to, from its origin vector to its reward."""
 
     origin: np.ndarray
-    """float32 (m,)."""
+    """The origin vector that the action was decoded to, float32 (m,) in [0, 30]."""
     row: np.ndarray
-    """Of the search space."""
+    """The integers that `SearchSpace.discretise` made of it."""
     architecture: Architecture
+    """The network that the row means."""
     evaluation: Evaluation
+    """What was found out about it, trained now or answered by the ledger."""
     reward: float
+    """What the reward function makes of the evaluation."""
 
 
 class Rows(NamedTuple):
-    """The walks of K actions whose architectures were not built."""
+    """What K actions led to where no architecture was built, only rows."""
 
     origins: np.ndarray
-    """float32 (K, m)."""
+    """The origin vectors that the actions were decoded to, float32 (K, m) in [0, 30]."""
     rows: np.ndarray
-    """Of the search space, (K, m)."""
+    """The integers that `SearchSpace.discretise` made of them, a row for each action."""
     texts: list[str]
-    """K architectures as text."""
+    """What `str` of the K architectures is."""
     keys: list[str]
-    """Their keys."""
+    """The keys of the K architectures."""
     evaluations: Evaluations
+    """What the evaluator tells of the K children."""
     rewards: np.ndarray
-    """(K,)."""
+    """The rewards of the K children, float64 (K,)."""
 
 
 class Pipeline:
     """Walks from actions to rewards; whatever the ledger knows is not trained again.
 
     Args:
-        space: What can be built.
-        decoder: Actions → origin vectors.
-        make_evaluator: Called when the evaluator is first needed.
-        reward: Evaluation → reward.
-        open_ledger: Gives the ledger where evaluations are kept; called when the first action comes.
+        space: It turns origin vectors into architectures.
+        decoder: It turns actions into origin vectors.
+        make_evaluator: Makes the evaluator; it is called when one is first needed.
+        reward: It turns an evaluation into a reward.
+        open_ledger: Opens the ledger, which keeps evaluations; it is called when the first action comes.
     """
 
     def __init__(
@@ -132,7 +136,7 @@ class Pipeline:
         return found and found.again()
 
     def close(self) -> None:
-        """Free the evaluator and the ledger's file; may be called twice. The next action makes and opens others."""
+        """Free the evaluator and the ledger's file. It may be called twice; the next action makes and opens others."""
         if close := getattr(self._evaluator, "close", None):
             close()
         if self.opened is not None:
@@ -147,7 +151,7 @@ class Pipeline:
         architectures: Sequence[Architecture],
         child_seeds: Sequence[int],
     ) -> Iterator[tuple[Evaluation, float]]:
-        """With their rewards, in order; each is recorded as soon as it and those before it are known."""
+        """Yield evaluations with their rewards in order; each is recorded once it and those before it are known."""
         fingerprint = check_fingerprint(evaluator.fingerprint)
         identities = [
             EvaluationId(fingerprint or "", architecture.key, seed)

@@ -1,4 +1,4 @@
-"""From an evaluation to a reward: Eq. 1 of v1 and the validation accuracy of v3."""
+"""Rewards of evaluations: Eq. 1 of v1 and the validation accuracy of v3."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.words import shown
 
 FAILURE_REWARD = -1.0
-"""Of a failed child: Eq. 1's lowest value."""
+"""The reward of a failed child. It is the lowest value that Eq. 1 takes."""
 
 Reward = Callable[[Evaluation | Evaluations], Any]
-"""A float of one evaluation, an array (K,) of K."""
+"""A function that gives a float for one evaluation, and an array (K,) for `Evaluations` of K children."""
 
 
 def eq1(evaluation: Evaluation | Evaluations) -> Any:

@@ -35,9 +35,9 @@ class Outcome(NamedTuple):
     """What k children brought."""
 
     origins: np.ndarray
-    """(k, m)."""
+    """Their origin vectors, (k, m)."""
     rewards: np.ndarray
-    """(k,)."""
+    """Their rewards, (k,)."""
     info: dict[str, Any]
     """What `step` tells about them: sequences of k, or one value for all."""
 
@@ -64,8 +64,8 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         max_episode_steps: The budget of each search; None: searches do not end.
         workers: Processes that train children; 0: this one; None: as many as are of use.
         autoreset_mode: `NEXT_STEP` or its text `NextStep`.
-        keywords: Of `NASESEnv`. `ledger` keeps the children of all searches, in the order of steps, then of searches;
-            on a surrogate there is none, and nothing is kept.
+        keywords: All other arguments are those of `NASESEnv`. `ledger` keeps the children of all searches, in the order
+            of steps, then of searches; on a surrogate there is none, and nothing is kept.
 
     Raises:
         ValueError: If an argument has a value that does not exist.
@@ -117,12 +117,12 @@ class NASESVectorEnv(gym.vector.VectorEnv):
 
     @property
     def decoder(self) -> Decoder:
-        """Actions → origin vectors."""
+        """The decoder, which turns actions into origin vectors."""
         return self._env.decoder
 
     @property
     def reward_function(self) -> Reward:
-        """Evaluation → reward."""
+        """The reward function, which turns evaluations into rewards."""
         return self._env.reward_function
 
     def prepare(self) -> None:

@@ -23,10 +23,11 @@ class Layout(NamedTuple):
     """Children by their layers."""
 
     operations: np.ndarray
-    """(K, layers)."""
+    """What each layer does, as indices into OPERATIONS, (K, layers)."""
     sizes: np.ndarray
+    """Filter sizes of the layers, (K, layers)."""
     widths: np.ndarray
-    """Channels that each layer puts out."""
+    """Channels that each layer puts out, (K, layers)."""
     reads: np.ndarray
     """(K, layers + 1, layers): whether a layer, or at the end the classifier, reads another one."""
     inputs: np.ndarray
@@ -37,7 +38,7 @@ class MacroSizes:
     """Counts what the children of a protocol are made of.
 
     Args:
-        space: Whose rows they are, under `paper` rules.
+        space: The macro space, under `paper` rules, that the rows are from.
         protocol: Its width and reductions.
         side: Pixels of an image.
         channels: Channels of an image.

@@ -10,13 +10,13 @@ from nases_env.children.protocol import Optimisation, cycle_of
 
 
 class Schedule(typing.Protocol):
-    """Says for every step of a training, counted from 0, how it is done."""
+    """Tells how fast a training learns in each of its steps, which are counted from 0."""
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of the step."""
 
     def progress(self, step: int) -> float:
-        """Share of the training that is over before the step, in [0, 1)."""
+        """The share of the training that is over before the step, in [0, 1)."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Cosine:
     """A cosine from the first step of the training, or of a cycle, to its last."""
 
     recipe: Optimisation
-    """Its epochs, learning rates and restart_period."""
+    """Only its epochs, learning rates and restart_period are read."""
     steps: int
-    """Of an epoch."""
+    """Steps of an epoch."""
 
     def learning_rate(self, step: int) -> float:  # noqa: D102
         recipe, period = self.recipe, self.recipe.restart_period

@@ -28,7 +28,7 @@ class Step(typing.Protocol):
         Args:
             images: (N, channels, H, W).
             labels: int64 (N,).
-            learning_rate: Of this step.
+            learning_rate: The learning rate of this step.
             progress: Share of the training that is over.
             generator: Draws whatever is random in the child.
 

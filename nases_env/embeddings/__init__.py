@@ -1,4 +1,4 @@
-"""How an action becomes an origin vector: the autoencoder's decoder and the controls of the experiment."""
+"""Decoders turn actions into origin vectors: the autoencoder's decoder and the controls of the experiment."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = [
 ]
 
 EMBEDDING_SIZE = 20
-"""Numbers in an action, chosen by the compression of Table 1 (v1, section 4.1.3)."""
+"""An action has so many numbers, which v1 chose by the compression of Table 1 (section 4.1.3)."""
 LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
-"""Weights and cards of the decoders that the spaces' registrations name, v1's MLP and v3's LSTM. `autoencoder` was
-trained by squared error, with an encoder fine-tuned as its inverse; both halves of `autoencoder-uniform` were
+"""The folder with weights and cards of all decoders that registrations name, v1's MLPs and v3's LSTM. `autoencoder`
+was trained by squared error, with an encoder fine-tuned as its inverse; both halves of `autoencoder-uniform` were
 fine-tuned so that uniform actions reach the whole space; `autoencoder-paper` has the paper's test loss."""
 
 
 def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder:
-    """The decoder of that name, for a space. Cheap: weights are read when they are first used.
+    """The decoder of that name, for a space. The call is cheap, because weights are read when they are first used.
 
     Args:
-        decoder: One that is shipped for the space, see `search_spaces.registry`, `pca`, `random`, `identity`, or the
-            path of a `.safetensors` file that `scripts/pretrain.py` wrote.
+        decoder: The name of a decoder that is shipped for the space (see `search_spaces.registry`), or `pca`, `random`
+            or `identity`, or the path of a `.safetensors` file that `scripts/pretrain.py` wrote.
         space: The space whose origin vectors are decoded.
-        calibration: `output`, `none` or `both`, see `calibration.Calibration`.
+        calibration: `output`, `none` or `both`; `calibration.Calibration` tells what they are.
 
     Raises:
         ValueError: If there is no such decoder or calibration, or it decodes vectors of another size.

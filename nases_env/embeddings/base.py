@@ -1,4 +1,4 @@
-"""What every decoder is: actions to origin vectors and back, between two rank tables."""
+"""The base class of all decoders: from actions to origin vectors and back, between two rank tables."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Decoder(ABC):
     Actions in [0, 1]^n → (action table) → codes → raw vectors → (output table) → origin vectors in [0, 30]^m. Tables
     stand in brackets because only calibrated decoders have them.
 
-    The result is clipped before anything reads it, so the observation is exactly what was built.
+    An origin vector is clipped before anything reads it, so the observation is exactly what was built.
     """
 
     action_size: int
-    """Numbers in an action, n."""
+    """The number of numbers in an action, n."""
     origin_size: int
-    """Numbers in an origin vector, m."""
+    """The number of numbers in an origin vector, m."""
 
     def decode(self, actions: np.ndarray) -> np.ndarray:
         """Origin vectors, float32 (K, m) in [0, 30], of actions (K, n) in [0, 1].
@@ -102,7 +102,7 @@ BLOCK = 8
 rows at a time on one thread, a row's result depends on the row alone: K searches side by side see what each would see
 by itself, on any number of cores."""
 COLUMNS = 192
-"""So many columns of a matrix are multiplied with at a time: they stay in the cache from block to block."""
+"""Rows are multiplied with so many columns of a matrix at a time, which stay in the cache from block to block."""
 PIECE = 16
 """A thread takes so many blocks at a time."""
 
@@ -112,7 +112,8 @@ def in_blocks(rows: np.ndarray, walk: Callable[[np.ndarray], np.ndarray]) -> np.
 
     Args:
         rows: The walk gets them as float32 blocks (B, BLOCK, a); the last block is filled up with zeros.
-        walk: It may call `product` any number of times, and do anything to each number by itself.
+        walk: What is done to a block. It may call `product` any number of times, and do anything to each number by
+            itself.
     """
     rows = np.asarray(rows, dtype=np.float32)
     missing = -len(rows) % BLOCK if len(rows) else BLOCK  # one block at least, which tells b
@@ -138,6 +139,12 @@ def multiply(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def fit_output_table(decode, action_size: int, samples: int = 40_000) -> RankTable:
-    """The table that makes every decoded number uniform on [0, 30] when actions are uniform."""
+    """Fit the table that makes every decoded number uniform on [0, 30] when actions are uniform.
+
+    Args:
+        decode: Turns actions (N, n) into raw vectors (N, m).
+        action_size: Numbers in an action, n.
+        samples: Uniform actions that the table is fitted on, N.
+    """
     actions = np.random.default_rng(0).uniform(size=(samples, action_size)).astype(np.float32)
     return RankTable.fit(decode(actions), LOW, HIGH)

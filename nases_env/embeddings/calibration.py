@@ -13,6 +13,7 @@ Calibration = Literal["output", "none", "both"]
 go through one; with `both` actions go through the encoder's quantiles as well."""
 
 KNOTS = 513
+"""So many quantiles of a sample make a rank table; between them it is linear."""
 FEW = 4
 """For fewer rows than this, comparing with every knot is faster than a search in each column."""
 
@@ -22,8 +23,8 @@ class RankTable:
 
     Args:
         quantiles: Ascending input values, (d, KNOTS); column i's quantile j is mapped to knot j of an even grid.
-        low: Value of the lowest quantile and of everything below.
-        high: Value of the highest quantile and of everything above.
+        low: The value that the lowest quantile and everything below it is mapped to.
+        high: The value that the highest quantile and everything above it is mapped to.
     """
 
     def __init__(self, quantiles: np.ndarray, low: float, high: float):
@@ -34,7 +35,7 @@ class RankTable:
 
     @classmethod
     def fit(cls, sample: np.ndarray, low: float, high: float) -> RankTable:
-        """The table that makes the columns of a sample (N, d) uniform on [low, high]."""
+        """Fit the table that makes the columns of a sample (N, d) uniform on [low, high]."""
         quantiles = np.quantile(sample.astype(np.float64), np.linspace(0, 1, KNOTS), axis=0).T
         return cls(np.ascontiguousarray(quantiles, dtype=np.float32), low, high)
 
@@ -63,7 +64,7 @@ class RankTable:
 
 
 def check(calibration: str) -> Calibration:
-    """The calibration, if there is one of that name.
+    """Give a calibration back, if there is one of that name.
 
     Raises:
         ValueError: If there is none.

@@ -19,7 +19,7 @@ RANGE = HIGH - LOW
 
 
 class IdentityDecoder(Decoder):
-    """The origin space itself: an action is the origin vector divided by 30. No calibration changes it."""
+    """Searches the origin space itself: an action is the origin vector divided by 30. No calibration changes it."""
 
     def __init__(self, origin_size: int):
         self.action_size = self.origin_size = origin_size
@@ -32,13 +32,14 @@ class IdentityDecoder(Decoder):
 
 
 class LinearDecoder(Decoder):
-    """`15 + 30 · matrix · (action − ½)`, and its pseudo-inverse.
+    """Decodes to `15 + 30 · matrix · (action − ½)`, and encodes by the pseudo-inverse of the matrix.
 
     Args:
         origin_size: Numbers in an origin vector, m.
         action_size: Numbers in an action, n.
-        make_matrix: Gives the matrix (m, n) when it is first needed.
-        calibration: `output`, `none`, or `both` (an action is already uniform here: the same as `output`).
+        make_matrix: Makes the matrix (m, n); it is called when the matrix is first needed.
+        calibration: `none`, `output` or `both`. The last two do the same here, because codes of uniform actions are
+            uniform already.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class Records:
         return [record.trial for record in self.whole if record.trial is not None]
 
     def check(self) -> Records:
-        """The same records, if none is damaged.
+        """These records, if none of them is damaged.
 
         Raises:
             DamagedJournalError: If one is: which line, why, what stands before and after it, and what to do.

@@ -81,7 +81,7 @@ def _draw(axes: Axes, architecture: MacroArchitecture) -> None:
 
 
 def _x(index: float) -> float:
-    """Where the centre of layer `index`, 0-based, is; -1 is the image, LAYERS the classifier, halves are gaps."""
+    """The centre of layer `index`, 0-based, in pixels; -1 is the image, LAYERS the classifier, halves are gaps."""
     return _FIRST_X + _PITCH * index
 
 
@@ -131,7 +131,7 @@ def _draw_way(axes: Axes, index: int, links: int) -> None:
 
 
 def _landings(index: int, links: int) -> np.ndarray:
-    """Places where the links into the gap behind layer `index` end, from left to right."""
+    """The places where the links into the gap behind layer `index` end, from left to right."""
     spacing = min(6.0, _LANDING / links)
     return _x(index + 0.5) + spacing * (np.arange(links) - (links - 1) / 2)
 

@@ -29,11 +29,11 @@ _COLOURS = dict(zip(OPERATIONS, ("#888888", "#2f9e3a", "#1c5fc0", "#911eb4", "#e
 _WIDTH, _HEIGHT = 1500, 700
 _CELL_WIDTH = _WIDTH / len(CELLS)
 _LEFT, _PITCH, _RADIUS = 80, 92, 24
-"""Where the centre of a cell's first column is, the distance of columns, and a node's radius."""
+"""The centre of a cell's first column, the distance of columns and the radius of a node, in pixels."""
 _MIDDLE = 350
 _INPUT_HEIGHTS, _NODE_HEIGHTS, _END_HEIGHT = (200, -130), (-200, -196, 133, 158, 24), 26
-"""Heights above the middle. A random search found them as those at which edges pass furthest from the nodes that they
-do not join."""
+"""Heights above the middle, in pixels. A random search found them as those at which edges pass furthest from the nodes
+that they do not join."""
 
 
 def table(architecture: MicroArchitecture) -> str:

@@ -24,15 +24,15 @@ class Dimension:
 
     name: str
     layer: int
-    """1-based."""
+    """The layer or node that the number belongs to, counted from 1."""
     edges: tuple[float, ...]
     """Bin edges from LOW to HIGH; a value belongs to the bin whose upper edge it does not exceed."""
     labels: tuple[str, ...] = ()
-    """What each bin means, where bins have names."""
+    """The name of each bin, where bins have names."""
 
     @property
     def centres(self) -> np.ndarray:
-        """Middle of each bin, float64 (bins,)."""
+        """The middle of each bin, float64 (bins,)."""
         edges = np.asarray(self.edges)
         return (edges[:-1] + edges[1:]) / 2
 
@@ -131,7 +131,7 @@ class SearchSpace(ABC):
 
     name: str
     rules_name: str = "paper"
-    """Which of the space's rules it follows."""
+    """The name of the rules that the space follows."""
     dimensions: tuple[Dimension, ...]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -143,7 +143,7 @@ class SearchSpace(ABC):
         return len(self.dimensions)
 
     def bins(self) -> np.ndarray:
-        """Choices of each dimension, int (n,)."""
+        """The number of bins that each dimension has, int (n,)."""
         return np.array([len(dimension.edges) - 1 for dimension in self.dimensions])
 
     def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -205,7 +205,7 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
-        """What `str` and `key` of the architectures of rows (K, m) of `discretise` are."""
+        """Tell what `str` and `key` of the architectures of rows (K, m) of `discretise` are."""
 
     @abstractmethod
     def origin_of(self, architecture: Architecture) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""The search spaces that there are, and where everything lies that belongs to each. A new space is one record here.
+"""All search spaces, and where everything is that belongs to each of them. A new space is one record here.
 
-Networks, pictures and features need torch or matplotlib: they are named, and imported when they are asked for.
+Networks, pictures and features need torch or matplotlib, so the record only names them; they are imported when they are
+asked for.
 """
 
 from __future__ import annotations
@@ -21,30 +22,31 @@ class Registration:
     """Everything that belongs to one search space."""
 
     architecture: type[Architecture]
-    """What the space is made of; its `space` is the space's name."""
+    """The class of the space's architectures; its attribute `space` is the name of the space."""
     make: Callable[[str], SearchSpace]
-    """The space under the rules of that name."""
+    """It makes the space under the rules of a given name."""
     rules: tuple[str, ...]
-    """Names of its rules."""
+    """The names of rules that the space can follow."""
     child: str
-    """`module:attribute` of the network that is built from an architecture, see `children.build.skeleton`."""
+    """The class of the network that is built from an architecture, as `module:attribute`; see `children.build`."""
     rendering: str
-    """Module with `table` and `picture`, see `rendering`."""
+    """The module whose functions `table` and `picture` show an architecture, see `rendering`."""
     features: Mapping[str, str] = field(default_factory=dict)
-    """For each of the rules that surrogates know: `module:attribute` of the features, see `surrogates.features`."""
+    """The features that surrogates read, as `module:attribute`, for each of the rules that they know; see
+    `surrogates.features`."""
     decoders: tuple[str, ...] = ()
-    """Pretrained decoders that are shipped for it, see `embeddings.make`; the first is the default."""
+    """Names of the decoders that are shipped for the space, see `embeddings.make`; the first is the default."""
     covering: str = "identity"
     """The decoder whose uniform actions reach most of the space."""
 
     @property
     def name(self) -> str:
-        """Of the space."""
+        """The name of the space."""
         return self.architecture.space
 
 
 REGISTERED: dict[str, Registration] = {}
-"""Every space by its name."""
+"""The registration of every space, by the name of the space."""
 
 
 def register(registration: Registration) -> None:
@@ -59,7 +61,7 @@ def register(registration: Registration) -> None:
 
 
 def find(name: Any) -> Registration:
-    """What belongs to the search space of that name.
+    """The registration of the search space of that name.
 
     Raises:
         ValueError: If there is no such space.
@@ -70,13 +72,13 @@ def find(name: Any) -> Registration:
 
 
 def of(architecture: object) -> Registration | None:
-    """What belongs to the space that an architecture, or one of a subclass, is from; None: it is from none."""
+    """The registration of the space that an architecture is from; subclasses count. None where it is from no space."""
     known = {registration.architecture: registration for registration in REGISTERED.values()}
     return next((known[kind] for kind in type(architecture).__mro__ if kind in known), None)  # type: ignore[type-abstract]
 
 
 def load(place: str) -> Any:
-    """What lies at `module:attribute`, or at `module`."""
+    """Import what a registration names as `module:attribute`, or the whole module where it names a `module`."""
     module, _, attribute = place.partition(":")
     imported = importlib.import_module(module)
     return getattr(imported, attribute) if attribute else imported

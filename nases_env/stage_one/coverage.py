@@ -40,7 +40,7 @@ def coverage(decoder: Decoder, space: SearchSpace, draw: str, samples: int = 10_
     """What actions drawn in one way lead to.
 
     Args:
-        decoder: Actions → origin vectors.
+        decoder: It turns actions into origin vectors.
         space: The search space that the origin vectors are from.
         draw: One of DRAWS.
         samples: Actions to draw.

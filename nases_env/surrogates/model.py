@@ -35,14 +35,14 @@ PIECE = 128
 
 @dataclass(frozen=True)
 class Regressor:
-    """Features → logits of both accuracies, in the order of TARGETS: a linear model, and trees of what it leaves."""
+    """Predicts the logits of both accuracies from features: a linear model, and trees of what that leaves."""
 
     coefficients: np.ndarray
-    """(2, F)."""
+    """Coefficients of the linear model, float64 (2, F) in the order of TARGETS."""
     intercepts: np.ndarray
-    """(2,)."""
+    """Intercepts of the linear model, float64 (2,)."""
     trees: Booster
-    """One model with as many trees for each target: two would take twice the time of a call."""
+    """One model with as many trees for each target, because two models would take twice the time of a call."""
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Logits (K, 2) of features (K, F)."""
@@ -54,7 +54,7 @@ class Noise:
     """How the logits of both accuracies vary with the child seed: normally, and together.
 
     Args:
-        covariance: (2, 2), in the order of TARGETS.
+        covariance: Covariance of the two logits, (2, 2) in the order of TARGETS.
     """
 
     def __init__(self, covariance: np.ndarray):
@@ -65,7 +65,7 @@ class Noise:
         self._root = np.array([[deviation, 0.0], [slope, np.sqrt(max(second - slope**2, 0.0))]])
 
     def draw(self, keys: Sequence[str] | np.ndarray, child_seeds: Sequence[int]) -> np.ndarray:
-        """What is added to the logits, (K, 2): always the same for an architecture's key and a child seed."""
+        """Draw what is added to the logits, (K, 2). It depends on an architecture's key and a child seed alone."""
         digests = b"".join(
             hashlib.blake2b(f"{key} {seed}".encode(), digest_size=16).digest()
             for key, seed in zip(keys, child_seeds, strict=True)
@@ -78,7 +78,7 @@ class Surrogate:
     """Predicts the accuracies that a protocol would measure. Its models are read when they are first used.
 
     Args:
-        path: Folder with a card and a LightGBM model as text.
+        path: The folder with a card and a LightGBM model as text.
         noise: Whether to add what the child seed would change.
 
     Raises:
@@ -97,7 +97,7 @@ class Surrogate:
 
     @property
     def decides(self) -> dict[str, Any]:
-        """Arguments of the environment that follow from what it was fitted for."""
+        """The arguments of the environment that follow from what the surrogate was fitted for."""
         return {
             "dataset": self.dataset,
             "protocol": self.protocol,
@@ -107,13 +107,13 @@ class Surrogate:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all its files, and whether there is noise: 16 hexadecimal digits."""
+        """16 hexadecimal digits that name the content of the surrogate's files and whether there is noise."""
         content = _read(self.path / CARD) + _read(self.path / TREES)
         return hashlib.sha256(content + b" noise" * self.noise).hexdigest()[:16]
 
     @cached_property
     def regressor(self) -> Regressor:
-        """Features → logits.
+        """The model of the logits; its files are read when it is first asked for.
 
         Raises:
             FileNotFoundError: If the trees are missing.
@@ -137,12 +137,12 @@ class Surrogate:
         return Regressor(card.coefficients, card.intercepts, Booster(model_str=text))
 
     def predict(self, rows: np.ndarray, keys: Sequence[str] | np.ndarray, child_seeds: Sequence[int]) -> Evaluations:
-        """What children would measure; each row's numbers do not depend on the others.
+        """Predict what K children would measure; each row's numbers do not depend on the others.
 
         Args:
-            rows: Of the search space, (K, m), at least one.
-            keys: The architectures' keys, for the noise.
-            child_seeds: For the noise.
+            rows: Integers of `SearchSpace.discretise`, (K, m), at least one row.
+            keys: The keys of the K architectures; only the noise depends on them.
+            child_seeds: The child seeds of the K children; only the noise depends on them.
         """
         pieces = [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
         self.regressor  # noqa: B018  (read before threads ask for it)
@@ -162,10 +162,10 @@ def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -
     """Write a surrogate's folder.
 
     Args:
-        path: The folder, made if missing.
-        regressor: Features → logits.
-        noise: Of the child seed.
-        card: What to tell about it; the linear model, the trees' hash and the noise are added.
+        path: The folder; it is made if it is missing.
+        regressor: The model of the logits.
+        noise: How much the child seed changes the logits.
+        card: Fields that tell about the fit; the linear model, the trees' hash and the noise are added.
     """
     path.mkdir(parents=True, exist_ok=True)
     kind = {"schema": SCHEMA["surrogate"], "kind": cards.KIND, "features": features.VERSION}

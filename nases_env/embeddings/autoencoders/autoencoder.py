@@ -1,4 +1,4 @@
-"""A pretrained autoencoder on disk: weights, rank tables and a card, whatever its layers."""
+"""Pretrained autoencoders on disk, whatever their layers: a file of weights and rank tables, and a card beside it."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class Halves(typing.Protocol):
 
 
 KINDS: dict[str, Halves] = {"mlp": mlp, "lstm": lstm}
-"""v1's multilayer perceptron and v3's LSTM."""
+"""All kinds by name: v1's multilayer perceptron and v3's LSTM."""
 
 
 class Blueprints(NamedTuple):
     """The blueprints of both halves of an autoencoder."""
 
     simulator: Blueprint
-    """Raw vectors → codes."""
+    """The half that turns raw vectors into codes."""
     decoder: Blueprint
-    """Codes → raw vectors."""
+    """The half that turns codes into raw vectors."""
 
 
 def blueprints(kind: str, origin_size: int, embedding_size: int) -> Blueprints:
-    """The halves of an autoencoder of that kind.
+    """The blueprints of both halves of an autoencoder of that kind.
 
     Raises:
         ValueError: If there is no such kind, or it cannot have these sizes.
@@ -79,9 +79,9 @@ def save(path: Path, kind: str, simulator: Half, decoder: Half, card: dict) -> d
     Args:
         path: The `.safetensors` file; its folder is made.
         kind: One of KINDS.
-        simulator: Raw vectors → codes.
-        decoder: Codes → raw vectors.
-        card: What to tell about the weights; schema, kind, sizes and the hash of the file are added.
+        simulator: The half that turns raw vectors into codes.
+        decoder: The half that turns codes into raw vectors.
+        card: Fields that tell about the weights; schema, kind, sizes and the hash of the file are added.
     """
     origin_size, embedding_size = simulator.input_size, decoder.input_size
     tensors = {
@@ -153,11 +153,11 @@ def _check_numbers(tensors: Mapping[str, np.ndarray]) -> None:
 
 
 class Autoencoder(Decoder):
-    """The pretrained autoencoder. Its card and the shapes are read at once, the weights when they are first used.
+    """A pretrained autoencoder. Its card and the shapes are read at once, the weights when they are first used.
 
     Args:
         path: The `.safetensors` file; the card lies beside it as `.json`.
-        calibration: See `calibration.Calibration`.
+        calibration: Which rank tables it has, see `calibration.Calibration`.
 
     Raises:
         FileNotFoundError: If the weights or the card are missing.

@@ -1,6 +1,7 @@
-"""What both halves of an autoencoder, the simulator and the decoder, have in common whatever their layers.
+"""The base classes of both halves of an autoencoder, simulator and decoder, whatever their layers.
 
-Inference is written in numpy, so that decoding needs no torch. Training happens on a torch twin with the same weights.
+Inference is written in numpy, and training happens on a torch twin with the same weights; the package's docstring tells
+why.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     import torch
 
 UNIT_DEVIATION = 12**-0.5
-"""Standard deviation of uniform numbers in [0, 1]."""
+"""The standard deviation of uniform numbers in [0, 1]."""
 ORIGIN_MEAN = (LOW + HIGH) / 2
 ORIGIN_DEVIATION = (HIGH - LOW) * UNIT_DEVIATION
-"""Standard deviation of the numbers of a uniform origin vector, as ORIGIN_MEAN is their mean."""
+"""The standard deviation of the numbers of a uniform origin vector; ORIGIN_MEAN is their mean."""
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0.0),
@@ -36,7 +37,7 @@ class Half(ABC):
     @property
     @abstractmethod
     def input_size(self) -> int:
-        """Numbers in an input row, a."""
+        """The number of numbers in an input row, a."""
 
     @property
     @abstractmethod
@@ -65,7 +66,7 @@ class Half(ABC):
 
 
 class Blueprint(ABC):
-    """What a half is built of, before it has weights."""
+    """The plan of a half, before it has weights."""
 
     @property
     @abstractmethod
@@ -86,18 +87,18 @@ class Blueprint(ABC):
 
 
 def uniform(rng: np.random.Generator, fan_in: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Weights, float32, uniform in ±1/√fan_in."""
+    """Draw weights, float32, uniform in ±1/√fan_in."""
     bound = 1.0 / np.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
 def from_torch(tensor: torch.Tensor) -> np.ndarray:
-    """A copy as numpy; matrices in Fortran order, see `mlp.Dense`."""
+    """Copy a tensor to numpy; matrices are in Fortran order, see `mlp.Dense`."""
     return np.array(tensor.detach().cpu().numpy(), order="F")
 
 
 def torch_activation(name: str) -> torch.nn.Module:
-    """The module of one of ACTIVATIONS."""
+    """Make the torch module of one of ACTIVATIONS."""
     from torch import nn
 
     return {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}[name]()
