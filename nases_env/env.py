@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
-from nases_env import embeddings, rewards, search_spaces
+from nases_env import embeddings, executors, rewards, search_spaces
 from nases_env.arguments import check_count, check_journals, check_options, check_path, check_seed, given_origin, in_box
 from nases_env.copies import CarriesEpisode
 from nases_env.episode import Episode, step_info
@@ -28,9 +28,8 @@ from nases_env.words import shown
 if TYPE_CHECKING:
     from nases_env.children.protocol import Protocol
     from nases_env.evaluation import Evaluation
+    from nases_env.executors import Executor
     from nases_env.surrogates import Surrogate
-
-MOST_WORKERS = 1_024
 
 
 class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
@@ -145,6 +144,13 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     so that equal children are evaluated once; with None nothing is answered from memory. Copies of the environment have
     copies of it.
 
+    ## Executors
+
+    `executor` says where children are trained; no result depends on it. `inline` is this process. `processes:4` trains
+    four children at once in processes of this host; one that dies is replaced and its child tried again. It may be an
+    object: see `nases_env.executors.Executor`. It is given the task, which names the data by a digest, and the data; a
+    process that holds other data refuses the task. Copies of the environment have copies of it.
+
     ## Arguments
 
     ```python
@@ -168,12 +174,15 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
     | `ledger`      | path or None | `None`        | journal file to resume from and append to; None: in memory        |
     | `reuse`       | paths        | `()`          | journals of other runs whose evaluations are not trained again    |
-    | `workers`     | int          | `0`           | processes that train children, replaced if they die; 0: this one  |
+    | `workers`     | int          | `0`           | processes that train children: 4 is short for                     |
+    |               |              |               | `executor="processes:4"`; 0: this process                         |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
     | `evaluator`   | str, object  | `training`    | `training`, `surrogate:digits`, `surrogate:FOLDER`, an Evaluator  |
     | `surrogate`   | str or None  | `None`        | `digits` or a folder that `scripts/fit_surrogate.py` wrote: short |
     |               |              |               | for `evaluator="surrogate:…"`                                     |
     | `noise`       | bool         | `False`       | whether a surrogate's accuracies vary with the child seed         |
+    | `executor`    | str, object  | `None`        | where children are trained: `inline` (this process),              |
+    |               |              |               | `processes:N` (replaced if they die), an Executor; None: `workers`|
 
     Decoders: `autoencoder` (trained by squared error, its encoder the decoder's inverse; version 1's MLP for the macro
     space, version 3's LSTM for the micro space), `autoencoder-uniform` (macro; fine-tuned, so that uniform actions
@@ -216,15 +225,16 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
         evaluator: str | Evaluator = choice.TRAINING,
         surrogate: str | None = None,
         noise: bool = False,
+        executor: str | Executor | None = None,
     ):
         EzPickle.__init__(
             self, dataset, data_dir, protocol, space, rules, decoder, calibration, reward, device, ledger, reuse,
-            workers, render_mode, evaluator, surrogate, noise,
+            workers, render_mode, evaluator, surrogate, noise, executor,
         )  # fmt: skip
         self.surrogate: Surrogate | None = choice.find_surrogate(evaluator, surrogate, noise)
         """Who tells the accuracies; None where that is no surrogate."""
         if self.surrogate is not None:
-            given = (dataset, data_dir, protocol, space, rules, device, workers)
+            given = (dataset, data_dir, protocol, space, rules, device, workers, executor)
             decided = self.surrogate.decides
             choice.check_left_out(dict(zip(choice.OF_TRAINING, given, strict=True)), _defaults(), decided)
             dataset, protocol, space, rules = (decided[name] for name in ("dataset", "protocol", "space", "rules"))
@@ -245,10 +255,15 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
         self.dataset, self.device = check_dataset(dataset), device
         self.data_dir = check_path("data_dir", data_dir, "the path of a folder")
         self.protocol = resolve(protocol)
-        expected = f"0 for this process, or a number of others up to {MOST_WORKERS:,}"
-        self.workers = check_count("workers", workers, expected, 0, MOST_WORKERS)
-        if self.workers and not self.trains:
-            raise ValueError(f"workers is {self.workers}, but only evaluator='training' has any; leave workers out")
+        expected = f"0 for this process, or a number of others up to {executors.MOST_WORKERS:,}"
+        workers = check_count("workers", workers, expected, 0, executors.MOST_WORKERS)
+        self.executor = executors.check_executor(executor, workers)
+        """Where children are trained: a name, or the object that was given."""
+        if self.executor != executors.INLINE and not self.trains:
+            raise ValueError(
+                f"executor is {shown(self.executor)}, but only evaluator='training' has one; leave executor and "
+                "workers out"
+            )
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
         self.action_space = gym.spaces.Box(0.0, 1.0, (self.decoder.action_size,), np.float32)
@@ -392,14 +407,10 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             from nases_env.evaluators.surrogate import SurrogateEvaluator
 
             return SurrogateEvaluator(self.surrogate, self.space)
-        source = (self.dataset, self.data_dir, self.protocol, self.device)
-        if self.workers:
-            from nases_env.evaluators.worker_pool import WorkerPoolEvaluator
+        from nases_env.evaluators.training import TrainingEvaluator
 
-            return WorkerPoolEvaluator(*source, self.workers)
-        from nases_env.evaluators.in_process import InProcessEvaluator
-
-        return InProcessEvaluator(*source)
+        executor = executors.make(self.executor)
+        return TrainingEvaluator(self.dataset, self.data_dir, self.protocol, self.device, executor)
 
 
 def _defaults() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from nases_env.embeddings import Decoder
 from nases_env.env import NASESEnv, tell
 from nases_env.episode import Episode, step_info
 from nases_env.evaluators.choice import TRAINING, surrogate_name
+from nases_env.executors import check_executor
 from nases_env.pipeline import Child, Rows
 from nases_env.rewards import Reward
 from nases_env.search_spaces import SearchSpace
@@ -62,7 +63,7 @@ class NASESVectorEnv(gym.vector.VectorEnv):
     Args:
         num_envs: K.
         max_episode_steps: The budget of each search; None: searches do not end.
-        workers: Processes that train children; 0: this one; None: as many as are of use.
+        workers: Processes that train children; 0: this one; None: what `executor` says, or as many as are of use.
         autoreset_mode: `NEXT_STEP` or its text `NextStep`.
         keywords: All other arguments are those of `NASESEnv`. `ledger` keeps the children of all searches, in the order
             of steps, then of searches; on a surrogate there is none, and nothing is kept.
@@ -102,8 +103,8 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         self._observations = np.zeros(self.observation_space.shape or (), dtype=np.float32)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._ended = np.zeros(num_envs, dtype=bool)
-        if workers is None and env.trains:
-            env.workers = _useful_workers(num_envs, env.protocol.threads)
+        if workers is None and keywords.get("executor") is None and env.trains:
+            env.executor = check_executor(None, _useful_workers(num_envs, env.protocol.threads))
 
     @property
     def surrogate(self) -> Surrogate | None:

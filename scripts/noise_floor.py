@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from nases_env import rewards, search_spaces
 from nases_env.children.presets import resolve
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.processes import end_with_parent
 
 
@@ -64,7 +64,7 @@ def evaluate(options: Options, child: int, seed: int) -> dict[str, float | str]:
     space = search_spaces.make(options.space, options.rules)
     row = space.discretise(space.sample(np.random.default_rng(0), options.children))[child]
     protocol = resolve({"preset": options.protocol, **parse_overrides(options.overrides)})
-    evaluator = InProcessEvaluator(options.dataset, options.data_dir, protocol, "cpu")
+    evaluator = TrainingEvaluator(options.dataset, options.data_dir, protocol, "cpu")
     (_, found), *_ = evaluator.evaluate([space.architecture(row)], [seed])
     return {
         "child": child,

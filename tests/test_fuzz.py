@@ -20,7 +20,7 @@ from nases_env.children import datasets
 from nases_env.children.presets import PRESETS, resolve
 from nases_env.children.protocol import Protocol
 from nases_env.children.ranges import RANGES
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.ledger import DamagedJournalError, EvaluationId, JournalLedger, read_trials, repair
 from nases_env.search_spaces import MacroArchitecture, MicroSpace
 from nases_env.surrogates import FITTED
@@ -123,7 +123,7 @@ class TestProtocols:
             assert resolve({"preset": given_protocol["preset"], **fields}) == protocol
             small = {"train_images": 64, "validation_images": 32, "image_size": None}
             protocol = resolve({"preset": given_protocol["preset"], **fields, **small})
-            measured = InProcessEvaluator("digits", "data", protocol, "cpu").measure(architecture)
+            measured = TrainingEvaluator("digits", "data", protocol, "cpu").measure(architecture)
             assert measured.parameters >= 0 and measured.flops >= 0
 
 

@@ -30,8 +30,8 @@ from nases_env.children.cpu import KERNEL_CACHE
 from nases_env.children.protocol import Protocol
 from nases_env.children.training import Trainer
 from nases_env.evaluation import Evaluation
-from nases_env.evaluators.in_process import InProcessEvaluator
-from nases_env.evaluators.worker_pool import WorkerPoolEvaluator
+from nases_env.evaluators.training import TrainingEvaluator
+from nases_env.executors import make
 from nases_env.search_spaces import MacroArchitecture
 
 
@@ -100,9 +100,9 @@ def in_workers(job: Job, workers: int) -> list[Row]:
     children = [*job.children.values()] * 3
     rows: list[Row] = []
     for count in (1, workers):
-        evaluator = WorkerPoolEvaluator(job.dataset, job.data_dir, job.protocol, job.device, count)
+        evaluator = TrainingEvaluator(job.dataset, job.data_dir, job.protocol, job.device, make(f"processes:{count}"))
 
-        def run(evaluator: WorkerPoolEvaluator = evaluator) -> None:
+        def run(evaluator: TrainingEvaluator = evaluator) -> None:
             for _, evaluation in evaluator.evaluate(children, range(len(children))):
                 _check(evaluation)
 
@@ -126,7 +126,7 @@ def _start(rung: str, job: Job) -> None:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
         torch.set_num_threads(threads)
     if rung == "ours":
-        evaluator = InProcessEvaluator(job.dataset, job.data_dir, job.protocol, job.device)
+        evaluator = TrainingEvaluator(job.dataset, job.data_dir, job.protocol, job.device)
         _trainer = partial(_evaluate, evaluator)
         return
     data = datasets.load(job.dataset, job.data_dir, job.protocol, job.device)
@@ -135,7 +135,7 @@ def _start(rung: str, job: Job) -> None:
     _trainer = Baseline(rung == "b1", *parts, data, job.protocol, job.device, job.loader_workers)
 
 
-def _evaluate(evaluator: InProcessEvaluator, architecture: MacroArchitecture) -> None:
+def _evaluate(evaluator: TrainingEvaluator, architecture: MacroArchitecture) -> None:
     """Train a child as the package does.
 
     Raises:
@@ -212,7 +212,7 @@ def _matmul_tflops(job: Job) -> float:
 
 def _row(job: Job, name: str, rung: str, runs: list[Run], ceiling: float) -> Row:
     seconds, phases, memory = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
-    here = InProcessEvaluator(job.dataset, job.data_dir, job.protocol, "cpu")
+    here = TrainingEvaluator(job.dataset, job.data_dir, job.protocol, "cpu")
     train, validation = here.data.train, here.data.validation
     assert validation is not None
     images = len(train) * job.protocol.epochs

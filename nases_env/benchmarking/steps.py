@@ -11,7 +11,7 @@ import numpy as np
 
 from nases_env.benchmarking.timing import Row, timed
 from nases_env.evaluation import Evaluation
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.child_training import ChildTraining
 from nases_env.search_spaces import Architecture
 
 STEPS = 50
@@ -28,10 +28,10 @@ def rows(environment: dict[str, Any], repeats: int) -> list[Row]:
     """
     found: list[Row] = []
 
-    def constant(self: InProcessEvaluator, architecture: Architecture, seed: int) -> Evaluation:
+    def constant(self: ChildTraining, architecture: Architecture, seed: int) -> Evaluation:
         return Evaluation()
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(InProcessEvaluator, "_evaluate", constant):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(ChildTraining, "_evaluate", constant):
         for name, ledger in (("", None), (" with a journal", f"{folder}/journal.log")):
             env = gym.make("NASES-v0", ledger=ledger, **environment)
             env.reset(seed=0)

@@ -9,8 +9,8 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -51,6 +51,11 @@ class Tensors:
         """The same images and labels on another device; on this one, these."""
         return Tensors(self.images.to(device), self.labels.to(device))
 
+    @property
+    def nbytes(self) -> int:
+        """Their size in bytes."""
+        return self.images.nbytes + self.labels.nbytes
+
     def share(self) -> None:
         """Move to memory that other processes can map."""
         self.images.share_memory_()
@@ -77,6 +82,17 @@ class ChildData:
         """How many classes there are; labels are below it."""
         return len(self.class_names)
 
+    @property
+    def nbytes(self) -> int:
+        """The size of all images and labels in bytes."""
+        return self.train.nbytes + (self.validation.nbytes if self.validation else 0)
+
+    def share(self) -> None:
+        """Move all images and labels to memory that other processes can map."""
+        self.train.share()
+        if self.validation:
+            self.validation.share()
+
     def to(self, device: str) -> ChildData:
         """The same data on another device; on this one, these."""
         return dataclasses.replace(
@@ -84,26 +100,56 @@ class ChildData:
         )
 
 
+_loaded: WeakValueDictionary[tuple[str, str, Split, str], ChildData] = WeakValueDictionary()
+"""Data that somebody in this process holds, so that several environments on the same images hold them once."""
+
+
 def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
-    """The training part on the device, split as the protocol says; once per process.
+    """The training part on the device, split as the protocol says. It is read once while somebody holds it.
 
     Raises:
         FileNotFoundError: If the data are missing: what, where, how to get them.
         ValueError: If there is no such data set, or it has too few images.
     """
     key = (dataset, data_dir, protocol.split(), device)
-    return _adopted[key] if key in _adopted else _load(*key)
+    if (data := _loaded.get(key)) is None:
+        data = _loaded[key] = _load(*key)
+    return data
 
 
-_adopted: dict[tuple[str, str, Split, str], ChildData] = {}
+@dataclass(frozen=True)
+class DataRecipe:
+    """How data are read once more, by another process or host, and what they have to be then."""
+
+    dataset: str
+    data_dir: str
+    split: Split
+    digest: str
+    """Names the pixels, the labels and the split."""
+
+    def read(self, device: str) -> ChildData:
+        """Read the data to a device.
+
+        Raises:
+            FileNotFoundError: If the data are missing here.
+            ValueError: If they have another digest.
+        """
+        return self.check(_load(self.dataset, self.data_dir, self.split, device))
+
+    def check(self, data: ChildData) -> ChildData:
+        """The data, if they are those of the recipe.
+
+        Raises:
+            ValueError: If they have another digest.
+        """
+        if data.digest != self.digest:
+            raise ValueError(
+                f"the images of {self.dataset} have the digest {data.digest:.12} here; expected {self.digest:.12}. "
+                "Children trained on them would be taken for those of other images: give every process the same files"
+            )
+        return data
 
 
-def adopt(dataset: str, data_dir: str, protocol: Protocol, device: str, data: ChildData) -> None:
-    """Let `load` answer with data that another process loaded."""
-    _adopted[dataset, data_dir, protocol.split(), device] = data.to(device)
-
-
-@lru_cache(maxsize=4)
 @own_torch_state()
 def _load(dataset: str, data_dir: str, protocol: Split, device: str) -> ChildData:
     images = read(dataset, data_dir, "train", protocol.image_size)

@@ -139,6 +139,8 @@ class Recipe(MicroNetwork, MacroNetwork, Network, Optimisation, Split):
 class Execution:
     """What changes no result, only whether a child gets one on this machine."""
 
+    start_seconds: int = 300
+    """So long the first worker process may take until it is ready; then none is expected to be."""
     max_seconds: int | None = None
     """A child that trains longer is a failure; None: no limit."""
     hang_seconds: int = 60

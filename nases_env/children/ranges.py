@@ -61,6 +61,7 @@ RANGES = {
     "threads": Range(1, 1_024, optional=True),
     "max_parameters": Range(0, 10**18, optional=True),
     "max_flops": Range(0, 10**18, optional=True),
+    "start_seconds": Range(1, SECONDS),
     "max_seconds": Range(1, SECONDS, optional=True),
     "hang_seconds": Range(1, SECONDS),
     "crash_retries": Range(0, 100),

@@ -11,10 +11,6 @@ from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.search_spaces import Architecture
 
 
-class WorkerStartError(RuntimeError):
-    """Worker processes cannot be started, so nothing was found out about any child; the message says what to do."""
-
-
 class Evaluator(typing.Protocol):
     """Finds out how good architectures are.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TRAINING = "training"
 PREFIX = "surrogate:"
-OF_TRAINING = ("dataset", "data_dir", "protocol", "space", "rules", "device", "workers")
+OF_TRAINING = ("dataset", "data_dir", "protocol", "space", "rules", "device", "workers", "executor")
 """Arguments of an environment that a surrogate decides or has no use for."""
 OF_SURROGATES = ("surrogate", "noise")
 """Arguments of an environment that only a surrogate has a use for."""

@@ -142,9 +142,9 @@ def test_digest_names_every_pixel_and_label_of_both_parts(monkeypatch):
             changed[index] = changed[index] ^ 1 if changed.ndim > 1 else (changed[index] + 1) % 10
             other = dataclasses.replace(images, **{"pixels" if changed.ndim > 1 else "labels": changed})
             monkeypatch.setattr(datasets, "read", lambda *_, other=other: other)
-            datasets._load.cache_clear()
+            datasets._loaded.clear()
             digests.add(load(plain).digest)
-    datasets._load.cache_clear()
+    datasets._loaded.clear()
     assert len(digests) == 5
 
 
@@ -267,9 +267,9 @@ class FakeCIFAR10:
 @pytest.fixture
 def fake_cifar10(monkeypatch):
     monkeypatch.setattr("torchvision.datasets.CIFAR10", FakeCIFAR10)
-    datasets._load.cache_clear()
+    datasets._loaded.clear()
     yield
-    datasets._load.cache_clear()
+    datasets._loaded.clear()
 
 
 def test_cifar10_is_read_as_torchvision_has_it(fake_cifar10):

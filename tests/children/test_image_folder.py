@@ -17,7 +17,7 @@ from nases_env.children.presets import resolve
 def root(tmp_path, monkeypatch):
     """A folder for images; what is decoded from it is cached beside it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    datasets._load.cache_clear()
+    datasets._loaded.clear()
     return tmp_path / "images"
 
 

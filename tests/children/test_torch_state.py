@@ -10,7 +10,7 @@ import torch
 from nases_env.children import datasets
 from nases_env.children.presets import resolve
 from nases_env.children.torch_state import own_torch_state
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.search_spaces import MacroSpace
 
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 2, "width": 0.03}
@@ -115,7 +115,7 @@ def test_a_function_can_be_decorated():
 
 def evaluations(watch=lambda: None, device="cpu", **fields):
     """What two children reach; the caller may watch after each."""
-    subject = InProcessEvaluator("digits", "nowhere", resolve({**TINY, **fields}), device)
+    subject = TrainingEvaluator("digits", "nowhere", resolve({**TINY, **fields}), device)
     found = []
     for _, evaluation in subject.evaluate(CHILDREN, [0, 1]):
         found.append(dataclasses.replace(evaluation, seconds=0.0))
@@ -130,7 +130,7 @@ def expected():
 
 @pytest.mark.parametrize("state", STATES)
 def test_children_are_trained_alike_whatever_the_caller_has_set(state, expected):
-    datasets._load.cache_clear()  # the images, too, are made in this state
+    datasets._loaded.clear()  # the images, too, are made in this state
     with STATES[state]():
         before, between = settings(), []
         assert evaluations(lambda: between.append(settings())) == expected
@@ -141,9 +141,9 @@ def test_children_are_trained_alike_whatever_the_caller_has_set(state, expected)
 
 @pytest.mark.parametrize("state", STATES)
 def test_images_that_were_read_in_a_state_are_fit_for_training(state, expected):
-    datasets._load.cache_clear()
+    datasets._loaded.clear()
     with STATES[state]():
-        InProcessEvaluator("digits", "nowhere", resolve(TINY), "cpu").prepare()
+        TrainingEvaluator("digits", "nowhere", resolve(TINY), "cpu").prepare()
     assert evaluations() == expected
 
 
@@ -151,7 +151,7 @@ def test_images_that_were_read_in_a_state_are_fit_for_training(state, expected):
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_images_do_not_depend_on_what_the_caller_has_set(state, part):
     def images():
-        datasets._load.cache_clear()
+        datasets._loaded.clear()
         arguments = ("digits", "nowhere", resolve(TINY), "cpu")
         return datasets.load_test(*arguments).images if part == "test" else datasets.load(*arguments).train.images
 

@@ -21,6 +21,7 @@ TAKEN = {
     "ledger": [None, "x"],
     "reuse": [[], ()],
     "workers": [1],
+    "executor": [None],
     "render_mode": [None],
     "surrogate": [None],
     "num_envs": [1],

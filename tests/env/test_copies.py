@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 
 from nases_env.env import NASESEnv
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.child_training import ChildTraining
 from nases_env.ledger import read_trials
 
 SURROGATE = "NASES-Digits-Surrogate-v0"
@@ -42,7 +42,7 @@ def no_training(monkeypatch):
     """From the moment it is called, a child that is trained fails the test."""
 
     def no_training():
-        monkeypatch.setattr(InProcessEvaluator, "_evaluate", lambda *_: pytest.fail("trained again"))
+        monkeypatch.setattr(ChildTraining, "_evaluate", lambda *_: pytest.fail("trained again"))
 
     return no_training
 

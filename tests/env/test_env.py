@@ -19,7 +19,7 @@ from nases_env import rendering
 from nases_env.children.ranges import RANGES
 from nases_env.children.training import Trainer
 from nases_env.env import NASESEnv
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.child_training import ChildTraining
 from nases_env.ledger import read_trials
 from nases_env.search_spaces import MacroArchitecture
 
@@ -215,7 +215,7 @@ class TestPrefetch:
         start, info = env.reset(seed=3)
         env.get_wrapper_attr("prefetch")(walk)
         assert [trial.value for trial in read_trials(journal)] == [step[1] for step in expected[1:]]
-        monkeypatch.setattr(InProcessEvaluator, "_evaluate", None)
+        monkeypatch.setattr(ChildTraining, "_evaluate", None)
         steps = [env.step(action) for action in walk]
         assert [[start.tolist(), info], *([origin.tolist(), *rest] for origin, *rest in steps)] == expected
         assert len(read_trials(journal)) == 4
@@ -225,7 +225,7 @@ class TestPrefetch:
         journal = tmp_path / "journal.log"
         env = make(ledger=str(journal))
         env.reset(seed=3)
-        evaluate = InProcessEvaluator._evaluate
+        evaluate = ChildTraining._evaluate
         trained = []
 
         def third_fails(self, architecture, seed):
@@ -234,7 +234,7 @@ class TestPrefetch:
                 raise KeyboardInterrupt
             return evaluate(self, architecture, seed)
 
-        monkeypatch.setattr(InProcessEvaluator, "_evaluate", third_fails)
+        monkeypatch.setattr(ChildTraining, "_evaluate", third_fails)
         with pytest.raises(KeyboardInterrupt):
             env.get_wrapper_attr("prefetch")(actions)
         assert len(read_trials(journal)) == 2
@@ -284,7 +284,7 @@ class TestRepeats:
         env = make()
         env.reset(seed=0)
         env.step(actions[0])
-        monkeypatch.setattr(InProcessEvaluator, "_evaluate", None)
+        monkeypatch.setattr(ChildTraining, "_evaluate", None)
         env.step(actions[0])
         assert env.unwrapped.evaluation.seconds == 0
 
@@ -470,7 +470,7 @@ def test_child_of_the_largest_numbers_that_a_protocol_takes_is_over_a_limit(spac
     fields = (
         "width", "added_filters", "cell_filters", "stage_cells", "width_multiple", "channel_multiple", "crop_padding",
         "batch_size", "learning_rate", "weight_decay", "momentum", "drop_path", "auxiliary_weight", "split_seed",
-        "max_seconds", "hang_seconds", "crash_retries",
+        "start_seconds", "max_seconds", "hang_seconds", "crash_retries",
     )  # fmt: skip
     largest = {name: RANGES[name].highest for name in fields}
     env = make(space=space, decoder="identity", protocol=tiny | largest | {"max_parameters": 10**6})
@@ -626,7 +626,7 @@ class TestPickling:
             "dataset": "cifar10", "data_dir": "somewhere", "protocol": tiny, "space": "macro", "rules": "published",
             "decoder": "random", "calibration": "output", "reward": "validation", "device": "cpu", "ledger": "journal",
             "reuse": ["other"], "workers": 2, "render_mode": "rgb_array", "evaluator": "training", "surrogate": None,
-            "noise": False,
+            "noise": False, "executor": "processes:2",
         }  # fmt: skip
         assert arguments.keys() == inspect.signature(NASESEnv).parameters.keys()
         env, default = NASESEnv(**arguments), NASESEnv()
@@ -719,7 +719,7 @@ class TestPreparing:
     def test_workers_are_not_started_by_it(self, make):
         env = make(workers=2).unwrapped
         env.prepare()
-        assert env.pipeline.evaluator._pool is None
+        assert env.pipeline.evaluator.executor._pool is None
 
 
 class TestJournal:
@@ -729,7 +729,7 @@ class TestJournal:
         env = make(ledger=journal)
         first = transitions(env, walk, seed=3) + transitions(env, walk[:1], seed=4)
         env.close()
-        monkeypatch.setattr(InProcessEvaluator, "_evaluate", None)
+        monkeypatch.setattr(ChildTraining, "_evaluate", None)
         again = make(ledger=journal)
         assert transitions(again, walk, seed=3) + transitions(again, walk[:1], seed=4) == first
 
@@ -745,7 +745,7 @@ class TestJournal:
         env = make(ledger=str(tmp_path / "one.log"))
         first = transitions(env, actions[:1], seed=3)
         env.close()
-        monkeypatch.setattr(InProcessEvaluator, "_evaluate", None)
+        monkeypatch.setattr(ChildTraining, "_evaluate", None)
         other = make(ledger=str(tmp_path / "other.log"), reuse=[str(tmp_path / "one.log")])
         assert transitions(other, actions[:1], seed=3) == first
         assert other.unwrapped.evaluation.seconds == 0

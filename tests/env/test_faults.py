@@ -16,8 +16,8 @@ import torch.multiprocessing
 from PIL import Image
 
 from nases_env.children.training import Trainer
-from nases_env.evaluators import worker_pool
-from nases_env.evaluators.base import WorkerStartError
+from nases_env.evaluators import WorkerStartError
+from nases_env.executors import processes
 from nases_env.ledger import read_trials
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
 
@@ -33,7 +33,7 @@ class Faulty(MacroArchitecture):
         if torch.multiprocessing.parent_process() is not None:
             {
                 "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-                "device lost": lambda: os._exit(worker_pool.DEVICE_LOST),
+                "device lost": lambda: os._exit(processes.DEVICE_LOST),
                 "hangs": lambda: time.sleep(1000),
             }[self.fault]()
         return MacroArchitecture.sources.func(self)

@@ -91,11 +91,11 @@ def test_a_given_architecture_is_every_searchs_first_state(make_vec):
 
 
 def test_equal_children_of_one_step_are_trained_once(make_vec, monkeypatch):
-    from nases_env.evaluators.in_process import InProcessEvaluator
+    from nases_env.evaluators.child_training import ChildTraining
 
     trained = []
-    evaluate = InProcessEvaluator._evaluate
-    monkeypatch.setattr(InProcessEvaluator, "_evaluate", lambda self, *job: trained.append(job) or evaluate(self, *job))
+    evaluate = ChildTraining._evaluate
+    monkeypatch.setattr(ChildTraining, "_evaluate", lambda self, *job: trained.append(job) or evaluate(self, *job))
     env = make_vec(3)
     env.reset(seed=[1, 1, 2])
     action = np.full((3, 20), 0.3, np.float32)
@@ -105,14 +105,14 @@ def test_equal_children_of_one_step_are_trained_once(make_vec, monkeypatch):
 
 
 def test_its_journal_answers_when_it_starts_again(make_vec, tmp_path, monkeypatch):
-    from nases_env.evaluators.in_process import InProcessEvaluator
+    from nases_env.evaluators.child_training import ChildTraining
 
     journal = str(tmp_path / "journal.log")
     env = make_vec(2, ledger=journal)
     first = rollout(env, 2)
     env.close()
     assert [trial.number for trial in read_trials(journal)] == [0, 1, 2, 3]
-    monkeypatch.setattr(InProcessEvaluator, "_evaluate", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(ChildTraining, "_evaluate", lambda *_: pytest.fail("trained again"))
     assert data_equivalence(first, rollout(make_vec(2, ledger=journal), 2), exact=True)
 
 
@@ -195,5 +195,5 @@ def test_by_default_there_are_as_many_workers_as_are_of_use(tiny, monkeypatch):
     monkeypatch.setattr(vector_env, "cores", lambda: 8)
     for num_envs, threads, workers in ((4, 1, 4), (16, 1, 8), (16, 2, 4), (4, None, 1)):
         made = NASESVectorEnv(num_envs, protocol={**tiny, "threads": threads})
-        assert made._env.workers == workers
+        assert made._env.executor == f"processes:{workers}"
         made.close()

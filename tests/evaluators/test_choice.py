@@ -61,7 +61,7 @@ def test_making_an_environment_does_not_ask_for_a_fingerprint_that_reads_data():
         ({"evaluator": type("", (), {"evaluate": print})()}, "has no fingerprint"),
         ({"evaluator": type("", (Evaluator,), {"fingerprint": 3})()}, "fingerprint is 3; expected a text of 1 to 200"),
         ({"evaluator": type("", (Evaluator,), {"fingerprint": ""})()}, "fingerprint is ''; expected a text of 1 to"),
-        ({"evaluator": Evaluator(), "workers": 2}, "workers is 2, but only evaluator='training' has any"),
+        ({"evaluator": Evaluator(), "workers": 2}, "executor is 'processes:2', but only evaluator='training' has one"),
         ({"evaluator": Evaluator(), "noise": True}, "only a surrogate has noise"),
         ({"evaluator": Evaluator(), "surrogate": "digits"}, "leave one of the two out"),
         ({"evaluator": "surrogate:digits", "surrogate": "other"}, "leave one of the two out"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nases_env.children.presets import resolve
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.search_spaces import MacroSpace
 
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
@@ -25,7 +25,7 @@ def resident_megabytes():
 def test_memory_is_flat_over_300_children():
     space = MacroSpace()
     children = [space.architecture(row) for row in space.discretise(space.sample(np.random.default_rng(0), 300))]
-    evaluator = InProcessEvaluator("digits", "nowhere", resolve(TINY), "cpu")
+    evaluator = TrainingEvaluator("digits", "nowhere", resolve(TINY), "cpu")
     after = []
     for _ in evaluator.evaluate(children, range(300)):
         after.append(resident_megabytes())

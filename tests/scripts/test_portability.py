@@ -34,7 +34,7 @@ def _without_posix(code, tmp_path, *arguments):
 
 def test_the_package_is_imported_and_steps(tmp_path):
     code = """
-import gymnasium as gym, nases_env, nases_env.ledger, nases_env.evaluators.worker_pool
+import gymnasium as gym, nases_env, nases_env.ledger, nases_env.executors.processes
 env = gym.make("NASES-Digits-Surrogate-v0", ledger=sys.argv[1])
 env.reset(seed=0)
 print(env.step(env.action_space.low)[1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents.evolution import EvolutionSettings
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators.child_training import ChildTraining
 from tests.scripts.conftest import ROOT
 
 SURROGATE = "NASES-Digits-Surrogate-v0"
@@ -69,7 +69,7 @@ def test_children_of_a_search_that_an_earlier_version_began_are_not_trained_agai
     record = run.make()
     run.file.unlink()
     run.file.parent.rename(tmp_path / "runs" / "random_decoder=pca")
-    monkeypatch.setattr(InProcessEvaluator, "_evaluate", None)
+    monkeypatch.setattr(ChildTraining, "_evaluate", None)
     env = run._environment()
     env.reset(seed=3)
     decoder = env.get_wrapper_attr("decoder")

@@ -12,10 +12,8 @@ from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from nases_env.evaluators.base import WorkerStartError
+from nases_env.executors.base import WorkerStartError
 
-START_SECONDS = 300.0
-"""So long the first worker may take until it is ready: it imports torch, maps the data and opens the device."""
 FAILURE_BYTES = 4000
 """A longer reason is cut."""
 GUARD = (
@@ -81,13 +79,19 @@ class StartReport:
 
 
 class WorkerStart(SpawnContext):
-    """Starts worker processes and watches them until one of them is ready."""
+    """Starts worker processes and watches them until one of them is ready.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: So long the first worker may take until it is ready: it imports torch, maps the data and opens the
+            device.
+    """
+
+    def __init__(self, seconds: float) -> None:
         super().__init__()
         self.report = StartReport(self)
         self._processes: list[BaseProcess] = []
-        self._deadline = time.monotonic() + START_SECONDS
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
 
     def Process(self, *args: Any, **keywords: Any) -> BaseProcess:  # type: ignore[override]
         """A new process, not yet started, as multiprocessing's contexts make it."""
@@ -117,7 +121,9 @@ class WorkerStart(SpawnContext):
         if ended or broken:
             raise WorkerStartError(_unexpected_end(ended[0] if ended else None))
         if time.monotonic() > self._deadline:
-            raise WorkerStartError(f"no worker process got ready within {START_SECONDS:.0f} seconds. {GUARD}")
+            raise WorkerStartError(
+                f"no worker process got ready within {self._seconds:.0f} seconds, the protocol's start_seconds. {GUARD}"
+            )
         return False
 
 

@@ -1,4 +1,4 @@
-"""Training children in this process: what an evaluation holds, and that a child that fails is an evaluation too."""
+"""Training children: what an evaluation holds, and that a child that fails is an evaluation too."""
 
 import dataclasses
 import json
@@ -17,8 +17,11 @@ from nases_env.children.datasets import ChildData, Tensors
 from nases_env.children.presets import resolve
 from nases_env.children.stopping import never
 from nases_env.children.training import Trainer
-from nases_env.evaluators import Evaluation, in_process
-from nases_env.evaluators.in_process import InProcessEvaluator
+from nases_env.evaluators import Evaluation, child_training
+from nases_env.evaluators import training as training_evaluator
+from nases_env.evaluators.child_training import ChildTraining
+from nases_env.evaluators.training import TrainingEvaluator
+from nases_env.executors.processes import ProcessExecutor
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
 
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 2, "width": 0.03}
@@ -28,7 +31,7 @@ CHILD = ARCHITECTURES[0]
 
 
 def evaluator(**fields):
-    return InProcessEvaluator("digits", "nowhere", resolve({**TINY, **fields}), "cpu")
+    return TrainingEvaluator("digits", "nowhere", resolve({**TINY, **fields}), "cpu")
 
 
 def evaluate(subject, architecture=CHILD, seed=0):
@@ -115,12 +118,34 @@ def test_children_are_trained_one_at_a_time_as_they_are_asked_for(monkeypatch):
     trained = []
     subject = evaluator()
     monkeypatch.setattr(
-        subject, "_train", lambda child, seed, measured, checkpointing: trained.append(seed) or measured
+        ChildTraining, "_train", lambda _, child, seed, measured, retry: trained.append(seed) or measured
     )
     evaluations = subject.evaluate(ARCHITECTURES, [5, 6, 7])
     assert trained == []
     next(evaluations)
     assert trained == [5]
+
+
+def test_a_child_that_an_executor_lost_is_measured(evaluation):
+    class Loses:
+        workers, here = 1, False
+
+        def start(self, task, data):
+            assert task.digest == data.digest
+
+        def run(self, jobs):
+            yield 1, "timeout"
+            yield 0, "crash"
+
+        def close(self):
+            pass
+
+    subject = TrainingEvaluator("digits", "nowhere", resolve(TINY), "cpu", Loses())
+    (first, timeout), (second, crash) = subject.evaluate([ARCHITECTURES[1], CHILD], [0, 0])
+    assert (first, second) == (1, 0)
+    assert_failed(timeout, "timeout")
+    assert_failed(crash, "crash")
+    assert timeout.parameters == evaluation.parameters != crash.parameters
 
 
 def test_every_architecture_needs_a_seed():
@@ -167,7 +192,7 @@ def test_divergence_is_the_failure_nan():
 
 
 def test_a_child_over_a_limit_fails_without_being_trained(evaluation, monkeypatch):
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(ChildTraining, "_train", lambda *_: pytest.fail("trained"))
     assert_failed(evaluate(evaluator(max_parameters=evaluation.parameters - 1)), "too_many_parameters")
     assert_failed(evaluate(evaluator(max_flops=evaluation.flops - 1)), "too_many_flops")
 
@@ -198,7 +223,7 @@ def test_a_child_out_of_memory_fails_and_the_next_one_is_trained(evaluation, err
 
 def test_out_of_memory_is_tried_once_more_with_checkpointing(evaluation, monkeypatch):
     tried = []
-    train = InProcessEvaluator._train
+    train = ChildTraining._train
 
     def scarce(self, child, seed, measured, checkpointing):
         tried.append(checkpointing)
@@ -206,7 +231,7 @@ def test_out_of_memory_is_tried_once_more_with_checkpointing(evaluation, monkeyp
             raise torch.OutOfMemoryError("CUDA out of memory")
         return train(self, child, seed, measured, checkpointing)
 
-    monkeypatch.setattr(InProcessEvaluator, "_train", scarce)
+    monkeypatch.setattr(ChildTraining, "_train", scarce)
     found = evaluate(evaluator())
     assert tried == [False, True]
     assert result(found) == result(evaluation)
@@ -224,23 +249,23 @@ def test_a_child_out_of_memory_is_freed_before_it_is_tried_again(monkeypatch):
     monkeypatch.setattr(Trainer, "train_epoch", fail)
     alive = []
     subject = evaluator()
-    monkeypatch.setattr(subject, "close", lambda: alive.append(models[-1]() is not None))
+    monkeypatch.setattr(child_training, "free_memory", lambda _: alive.append(models[-1]() is not None))
     assert_failed(evaluate(subject), "out_of_memory")
     assert alive == [False, False]
 
 
 def test_a_child_far_too_large_for_this_machine_is_measured_and_over_its_limit():
-    subject = InProcessEvaluator("digits", "nowhere", resolve({**TINY, "width": 64.0, "max_parameters": 1000}), "cpu")
+    subject = TrainingEvaluator("digits", "nowhere", resolve({**TINY, "width": 64.0, "max_parameters": 1000}), "cpu")
     found = evaluate(subject)
     assert found.failure == "too_many_parameters" and found.parameters > 1e9
 
 
 def test_a_child_larger_than_the_machines_memory_is_not_even_tried(evaluation, monkeypatch):
-    monkeypatch.setattr(InProcessEvaluator, "_attempt", None)
-    monkeypatch.setattr(in_process, "physical_memory", lambda: 12 * evaluation.parameters - 1)
+    monkeypatch.setattr(ChildTraining, "_attempt", None)
+    monkeypatch.setattr(child_training, "physical_memory", lambda: 12 * evaluation.parameters - 1)
     assert_failed(evaluate(evaluator()), "out_of_memory")
     monkeypatch.undo()
-    monkeypatch.setattr(in_process, "physical_memory", lambda: None)
+    monkeypatch.setattr(child_training, "physical_memory", lambda: None)
     assert not evaluate(evaluator()).failure
 
 
@@ -265,7 +290,14 @@ def test_other_errors_are_not_taken_for_a_failure_of_the_child(error, monkeypatc
 
 def test_a_protocol_without_validation_images_is_refused():
     with pytest.raises(ValueError, match="'digits-final' holds out no validation images"):
-        InProcessEvaluator("digits", "nowhere", resolve("digits-final"), "cpu")
+        TrainingEvaluator("digits", "nowhere", resolve("digits-final"), "cpu")
+
+
+def test_several_workers_that_would_each_use_all_cores_are_refused():
+    protocol = resolve({**TINY, "threads": None})
+    with pytest.raises(ValueError, match="for 2 workers set its threads"):
+        TrainingEvaluator("digits", "nowhere", protocol, "cpu", ProcessExecutor(2))
+    TrainingEvaluator("digits", "nowhere", protocol, "cpu", ProcessExecutor(1))
 
 
 # --- stopping
@@ -287,7 +319,7 @@ class After:
 
 
 def stopped(*rule):
-    return InProcessEvaluator("digits", "nowhere", resolve(TINY), "cpu", After(*rule))
+    return TrainingEvaluator("digits", "nowhere", resolve(TINY), "cpu", stopping=After(*rule))
 
 
 def test_a_stopped_child_is_measured_where_it_was_stopped(evaluation):
@@ -309,7 +341,7 @@ def test_a_rule_that_does_not_stop_a_child_changes_nothing(evaluation):
 def test_fingerprint_changes_with_the_stopping_rule():
     fingerprints = [evaluator().fingerprint, stopped(1, {}).fingerprint, stopped(2, {}).fingerprint]
     assert len(set(fingerprints)) == 3
-    assert InProcessEvaluator("digits", "nowhere", resolve(TINY), "cpu", never).fingerprint == fingerprints[0]
+    assert TrainingEvaluator("digits", "nowhere", resolve(TINY), "cpu", stopping=never).fingerprint == fingerprints[0]
 
 
 # --- fingerprint
@@ -345,7 +377,7 @@ def test_fingerprint_changes_with_the_protocol(change):
 
 def test_fingerprint_does_not_depend_on_the_presets_name_or_its_final():
     renamed = dataclasses.replace(resolve(TINY), name="v1-search", final="")
-    assert InProcessEvaluator("digits", "nowhere", renamed, "cpu").fingerprint == fingerprint()
+    assert TrainingEvaluator("digits", "nowhere", renamed, "cpu").fingerprint == fingerprint()
 
 
 def test_fingerprint_changes_with_the_data_but_not_with_their_place(tmp_path, monkeypatch):
@@ -358,7 +390,7 @@ def test_fingerprint_changes_with_the_data_but_not_with_their_place(tmp_path, mo
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
         protocol = resolve({**TINY, "train_images": 8, "validation_images": 4})
-        found.append(InProcessEvaluator(f"imagefolder:{tmp_path / folder}", "", protocol, "cpu").fingerprint)
+        found.append(TrainingEvaluator(f"imagefolder:{tmp_path / folder}", "", protocol, "cpu").fingerprint)
     assert found[0] == found[1] != found[2]
 
 
@@ -378,11 +410,12 @@ def untrained(monkeypatch):
     images = Tensors(torch.empty((45_000, 3, 32, 32), device="meta"), torch.empty(45_000, device="meta"))
     data = ChildData(images, images, np.zeros(3), np.ones(3), tuple("0123456789"), digest="none")
     monkeypatch.setattr(datasets, "load", lambda *_: data)
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda self, child, seed, measured, checkpointing: measured)
+    monkeypatch.setattr(ChildData, "to", lambda data, device: data)
+    monkeypatch.setattr(ChildTraining, "_train", lambda self, child, seed, measured, checkpointing: measured)
 
 
 def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):
-    subject = InProcessEvaluator("cifar10", "nowhere", resolve({"preset": "v1-search", "threads": 2}), "cpu")
+    subject = TrainingEvaluator("cifar10", "nowhere", resolve({"preset": "v1-search", "threads": 2}), "cpu")
     child = MacroArchitecture.published()
     with pytest.warns(UserWarning, match=r"about \d+\.\d hours on the CPU.*'v1-search'.*'digits'.*'cifar10-mini'"):
         list(subject.evaluate([child], [0]))
@@ -394,9 +427,9 @@ def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_no_warning_for_a_fast_child_or_a_gpu(untrained, monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
-    monkeypatch.setattr(in_process, "resolve_device", lambda device: device)
+    monkeypatch.setattr(training_evaluator, "resolve_device", lambda device: device)
     fields = {"preset": "v1-search", "threads": 2, "width": 0.03 if device == "cpu" else 1.0}
-    subject = InProcessEvaluator("cifar10", "nowhere", resolve(fields), device)
+    subject = TrainingEvaluator("cifar10", "nowhere", resolve(fields), device)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ((_, found),) = subject.evaluate([MacroArchitecture.published()], [0])
@@ -405,7 +438,7 @@ def test_no_warning_for_a_fast_child_or_a_gpu(untrained, monkeypatch, device):
 
 def test_children_train_on_the_protocols_threads_and_the_callers_are_restored(monkeypatch):
     seen = []
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *args: seen.append(torch.get_num_threads()) or args[3])
+    monkeypatch.setattr(ChildTraining, "_train", lambda *args: seen.append(torch.get_num_threads()) or args[3])
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
@@ -422,7 +455,7 @@ def test_threads_are_restored_after_an_error(monkeypatch):
     def fail(*_):
         raise TypeError("a bug")
 
-    monkeypatch.setattr(InProcessEvaluator, "_train", fail)
+    monkeypatch.setattr(ChildTraining, "_train", fail)
     before = torch.get_num_threads()
     with pytest.raises(TypeError):
         evaluate(evaluator(threads=before + 1))
@@ -432,18 +465,18 @@ def test_threads_are_restored_after_an_error(monkeypatch):
 @pytest.mark.parametrize(("available", "device"), [(False, "cpu"), (True, "cuda")])
 def test_auto_is_cuda_if_there_is_one(monkeypatch, available, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert InProcessEvaluator("digits", "nowhere", resolve("digits"), "auto").device == device
+    assert TrainingEvaluator("digits", "nowhere", resolve("digits"), "auto").device == device
 
 
 def test_data_are_not_read_before_the_first_child():
-    subject = InProcessEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu")
+    subject = TrainingEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu")
     with pytest.raises(FileNotFoundError):
         evaluate(subject)
 
 
 def test_preparing_reads_the_data_and_trains_nothing(monkeypatch):
     subject = evaluator()
-    monkeypatch.setattr(InProcessEvaluator, "_train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(ChildTraining, "_train", lambda *_: pytest.fail("trained"))
     subject.prepare()
     monkeypatch.undo()
     monkeypatch.setattr(datasets, "load", lambda *_: pytest.fail("read again"))
@@ -452,7 +485,7 @@ def test_preparing_reads_the_data_and_trains_nothing(monkeypatch):
 
 def test_preparing_finds_that_data_are_missing():
     with pytest.raises(FileNotFoundError, match="no images in /nowhere/at/all/train"):
-        InProcessEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu").prepare()
+        TrainingEvaluator("imagefolder:/nowhere/at/all", "nowhere", resolve(TINY), "cpu").prepare()
 
 
 def test_preparing_finds_a_cutout_that_leaves_nothing():
@@ -471,7 +504,7 @@ def test_a_device_that_is_not_here_is_refused(device):
     if device == "cuda" and torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(ValueError, match=f"{device}.*'auto' or 'cpu'"):
-        InProcessEvaluator("digits", "nowhere", resolve(TINY), device)
+        TrainingEvaluator("digits", "nowhere", resolve(TINY), device)
 
 
 @pytest.mark.parametrize(
@@ -496,7 +529,7 @@ def test_out_of_memory_in_any_librarys_words_is_a_failure(words, monkeypatch):
 def test_a_child_learns_on_the_gpu_as_on_the_cpu():
     fields = {"preset": "digits", "epochs": 8, "precision": "bfloat16"}
     accuracies = [
-        evaluate(InProcessEvaluator("digits", "nowhere", resolve(fields), device)).validation_accuracy
+        evaluate(TrainingEvaluator("digits", "nowhere", resolve(fields), device)).validation_accuracy
         for device in ("cpu", "cuda")
     ]
     assert min(accuracies) > 0.5
@@ -505,6 +538,6 @@ def test_a_child_learns_on_the_gpu_as_on_the_cpu():
 
 def test_fields_that_a_protocol_did_not_always_have_leave_old_fingerprints_as_they_were():
     # Of journals and tables that were written before these fields existed.
-    assert InProcessEvaluator("digits", "nowhere", resolve("digits"), "cpu").fingerprint == "836d3d45806a57ea"
+    assert TrainingEvaluator("digits", "nowhere", resolve("digits"), "cpu").fingerprint == "836d3d45806a57ea"
     changed = resolve({"preset": "digits", "restart_period": 1})
-    assert InProcessEvaluator("digits", "nowhere", changed, "cpu").fingerprint != "836d3d45806a57ea"
+    assert TrainingEvaluator("digits", "nowhere", changed, "cpu").fingerprint != "836d3d45806a57ea"

@@ -1,5 +1,6 @@
 """Workers that cannot start: the reason and what to do about it, and no child that is blamed for it."""
 
+import dataclasses
 import errno
 import multiprocessing
 import sys
@@ -11,22 +12,25 @@ import pytest
 import torch
 
 from nases_env.children.presets import resolve
-from nases_env.evaluators import worker_start
-from nases_env.evaluators.base import WorkerStartError
-from nases_env.evaluators.worker_pool import WorkerPoolEvaluator
-from nases_env.evaluators.worker_start import WorkerStart
+from nases_env.evaluators.training import TrainingEvaluator
+from nases_env.executors import Job, WorkerStartError, worker_start
+from nases_env.executors.processes import ProcessExecutor
+from nases_env.executors.worker_start import WorkerStart
 from nases_env.search_spaces import MacroSpace
 
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
 SPACE = MacroSpace()
 CHILDREN = [SPACE.architecture(row) for row in SPACE.discretise(SPACE.sample(np.random.default_rng(0), 3))]
 
+NO_TIME = resolve(TINY)
+object.__setattr__(NO_TIME, "start_seconds", 0)  # less than a protocol takes
+
 
 @pytest.fixture
 def evaluator():
     """Two workers; afterwards, none is left."""
     before = set(multiprocessing.active_children())
-    evaluator = WorkerPoolEvaluator("digits", "nowhere", resolve(TINY), "cpu", 2)
+    evaluator = TrainingEvaluator("digits", "nowhere", resolve(TINY), "cpu", ProcessExecutor(2))
     yield evaluator
     evaluator.close()
     assert set(multiprocessing.active_children()) == before
@@ -93,19 +97,27 @@ def test_a_process_that_the_system_refuses(evaluator, monkeypatch):
 # --- workers that start and do not get ready
 
 
-def test_a_device_that_workers_cannot_open_is_named_and_the_evaluator_stays_usable(evaluator):
-    evaluator._workers = 1  # quicker
-    source = evaluator._source
-    evaluator._source = (*source[:-1], "cuda:99")
+def test_a_device_that_workers_cannot_open_is_named_and_the_executor_stays_usable(evaluator):
+    evaluator.executor.workers = 1  # quicker
+    task = dataclasses.replace(evaluator.task, device="cuda:99")
+    evaluator.executor.start(task, evaluator.data)
     with pytest.raises(WorkerStartError, match=r"could not get ready.*(CUDA|NVIDIA).*workers=0"):
-        evaluated(evaluator)
-    evaluator._source = source
+        list(evaluator.executor.run([Job(CHILDREN[0], 0)]))
+    evaluator.executor.close()
     assert evaluated(evaluator) == ["", "", ""]
 
 
+def test_a_worker_with_other_images_than_the_task_is_for_tells_so(evaluator, monkeypatch):
+    evaluator.executor.workers = 1  # quicker
+    monkeypatch.setattr(evaluator.executor, "_data", dataclasses.replace(evaluator.data, digest="other images"))
+    monkeypatch.setattr(evaluator.executor, "_task", evaluator.task)
+    with pytest.raises(WorkerStartError, match=r"could not get ready.*digest other images here; expected \w{12}"):
+        evaluated(evaluator)
+
+
 def test_workers_that_take_too_long(evaluator, monkeypatch):
-    monkeypatch.setattr(worker_start, "START_SECONDS", 0.0)
-    with pytest.raises(WorkerStartError, match="no worker process got ready within 0 seconds"):
+    monkeypatch.setattr(evaluator, "task", dataclasses.replace(evaluator.task, protocol=NO_TIME))
+    with pytest.raises(WorkerStartError, match="ready within 0 seconds, the protocol's start_seconds"):
         evaluated(evaluator)
 
 
@@ -114,7 +126,7 @@ def test_workers_that_take_too_long(evaluator, monkeypatch):
     [(0, "ended with exit status 0 before"), (1, "ended with exit status 1 before"), (-9, "signal 9 .*lack of memory")],
 )
 def test_a_worker_that_ends_before_it_is_ready(status, words):
-    start = WorkerStart()
+    start = WorkerStart(60)
     start._processes.append(SimpleNamespace(exitcode=None))
     assert not start.succeeded()
     start._processes.append(SimpleNamespace(exitcode=status))
@@ -124,11 +136,11 @@ def test_a_worker_that_ends_before_it_is_ready(status, words):
 
 def test_a_pool_that_gave_up_before_a_worker_was_ready():
     with pytest.raises(WorkerStartError, match="ended before it was ready"):
-        WorkerStart().succeeded(broken=True)
+        WorkerStart(60).succeeded(broken=True)
 
 
 def test_what_happens_to_workers_after_one_was_ready_is_no_failure_to_start():
-    start = WorkerStart()
+    start = WorkerStart(60)
     start._processes.append(SimpleNamespace(exitcode=-9))
     with start.report.telling():
         pass
@@ -139,7 +151,7 @@ def test_what_happens_to_workers_after_one_was_ready_is_no_failure_to_start():
 
 
 def test_a_worker_tells_why_it_is_not_ready():
-    report = WorkerStart().report
+    report = WorkerStart(60).report
     assert (report.ready, report.failure) == (False, "")
     with pytest.raises(MemoryError), report.telling():
         raise MemoryError("no room for the images")
@@ -150,7 +162,7 @@ def test_a_worker_tells_why_it_is_not_ready():
 
 
 def test_a_long_reason_is_cut():
-    report = WorkerStart().report
+    report = WorkerStart(60).report
     with pytest.raises(ValueError), report.telling():
         raise ValueError("ü" * worker_start.FAILURE_BYTES)
     assert report.failure.startswith("ValueError: üüü")

@@ -1,35 +1,26 @@
-"""Trains children one after the other in this process."""
+"""One child after the other by one protocol: whatever happens to it, there is an evaluation of it."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import platform
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 
 import torch
 import torchvision
 
-from nases_env.children import build, datasets
+from nases_env.children import build
 from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads, physical_memory, release_memory
+from nases_env.children.datasets import ChildData, DataRecipe
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
-from nases_env.children.stopping import Stopping, never
+from nases_env.children.stopping import Stopping
 from nases_env.children.torch_state import own_torch_state
-from nases_env.children.training import (
-    Diverged,
-    TimeLimitExceeded,
-    Trainer,
-    check_cutout,
-    is_out_of_memory,
-    resolve_device,
-)
+from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer, is_out_of_memory
 from nases_env.evaluation import Evaluation
 from nases_env.search_spaces import Architecture
 
@@ -40,85 +31,82 @@ BYTES_PER_PARAMETER = 12
 """A weight, its gradient and its momentum, in float32."""
 
 
-class InProcessEvaluator:
-    """Trains each child by a protocol. Data are read when the first child is.
+@dataclass(frozen=True)
+class TrainingTask:
+    """What children are trained on and how: an executor's task, without the data."""
+
+    data: DataRecipe
+    protocol: Protocol
+    device: str
+    """A torch device."""
+    stopping: Stopping
+    """Whether a child's training ends before its last epoch."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the data that this task is for."""
+        return self.data.digest
+
+    @property
+    def limits(self) -> Protocol:
+        """How long to wait and how often to try."""
+        return self.protocol
+
+    def check(self, data: ChildData) -> None:
+        """Check that data are those that this task is for.
+
+        Raises:
+            ValueError: If they have another digest.
+        """
+        self.data.check(data)
+
+    def read(self) -> ChildData:
+        """Read the data on a host that they were not sent to; see `DataRecipe.read`."""
+        return self.data.read(self.device)
+
+    def open(self, data: ChildData) -> ChildTraining:
+        """Get ready to train children in this process.
+
+        Raises:
+            ValueError: If the data have another digest.
+        """
+        self.check(data)
+        with own_torch_state():
+            return ChildTraining(self.protocol, data.to(self.device), self.device, self.stopping)
+
+
+class ChildTraining:
+    """Builds, trains and measures single children.
 
     Args:
-        dataset: `cifar10`, `digits` or `imagefolder:PATH`.
-        data_dir: Folder of CIFAR-10.
         protocol: How children are trained.
-        device: A torch device, or `auto` for CUDA if there is one.
+        data: What they are trained on, on the device.
+        device: A torch device.
         stopping: Whether a child's training ends before its last epoch.
-
-    Raises:
-        ValueError: If the protocol holds out no validation images.
     """
 
-    def __init__(
-        self, dataset: str, data_dir: str, protocol: Protocol, device: str = "auto", stopping: Stopping = never
-    ):
-        if not protocol.validation_images:
-            raise ValueError(
-                f"protocol {protocol.name!r} holds out no validation images, so it can measure no reward; "
-                "final protocols are for scripts/train_final.py"
-            )
-        self.protocol = protocol
-        self._dataset, self._data_dir = dataset, data_dir
-        self.device = resolve_device(device)
+    def __init__(self, protocol: Protocol, data: ChildData, device: str, stopping: Stopping):
+        self.protocol, self.data, self.device = protocol, data, device
         self._stopping = stopping
         self._warned = False
 
-    @cached_property
-    def data(self) -> datasets.ChildData:
-        """The data on the device."""
-        return datasets.load(self._dataset, self._data_dir, self.protocol, self.device)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Names the data, the protocol and the stopping rule: 16 hexadecimal digits."""
-        names = [json.dumps(self.protocol.result_fields(), sort_keys=True), self.data.digest]
-        if self._stopping.fingerprint:
-            names.append(self._stopping.fingerprint)
-        return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
-
-    def prepare(self) -> None:
-        """Read the data; see `Evaluator.prepare`.
-
-        Raises:
-            FileNotFoundError: If the data are missing: what, where, how to get them.
-            ValueError: If the data are not what the protocol asks for.
-        """
-        _ = self.fingerprint  # reads the data
-        check_cutout(self.protocol, self.data.train)
-
-    def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
-        """Train the architectures in order."""
-        for index, (architecture, seed) in enumerate(zip(architectures, seeds, strict=True)):
-            start = time.perf_counter()
-            with cpu_threads(self.protocol.threads), own_torch_state():
-                evaluation = self._evaluate(architecture, seed)
-            if "cuda" in self.device:
-                torch.cuda.empty_cache()  # what this child needed may not fit the next, or a neighbour's
-            yield (
-                index,
-                dataclasses.replace(
-                    evaluation,
-                    seconds=time.perf_counter() - start,
-                    device=torch.cuda.get_device_name(self.device) if "cuda" in self.device else self.device,
-                    versions={
-                        "python": platform.python_version(),
-                        "torch": torch.__version__,
-                        "torchvision": torchvision.__version__,
-                    },
-                ),
-            )
-
-    def close(self) -> None:
-        """Free cached memory."""
+    def __call__(self, architecture: Architecture, seed: int) -> Evaluation:
+        """Train the child of an architecture; it is drawn and trained from the seed."""
+        start = time.perf_counter()
+        with cpu_threads(self.protocol.threads), own_torch_state():
+            evaluation = self._evaluate(architecture, seed)
         if "cuda" in self.device:
-            torch.cuda.empty_cache()
-        else:
-            release_memory()
+            torch.cuda.empty_cache()  # what this child needed may not fit the next, or a neighbour's
+        return dataclasses.replace(
+            evaluation,
+            seconds=time.perf_counter() - start,
+            device=torch.cuda.get_device_name(self.device) if "cuda" in self.device else self.device,
+            versions={
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+            },
+        )
 
     def measure(self, architecture: Architecture) -> Evaluation:
         """Parameters and FLOPs of a child, and the limit it is over, if any; nothing is trained."""
@@ -153,7 +141,7 @@ class InProcessEvaluator:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-        self.close()  # outside the handler, whose traceback would keep the child's tensors alive
+        free_memory(self.device)  # outside the handler, whose traceback would keep the child's tensors alive
         return dataclasses.replace(measured, failure="out_of_memory")
 
     def _train(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
@@ -197,3 +185,11 @@ class InProcessEvaluator:
                 "protocols for CPUs are 'digits' and 'cifar10-mini', or use a CUDA device",
                 stacklevel=2,
             )
+
+
+def free_memory(device: str) -> None:
+    """Free the memory of a device that torch keeps for later."""
+    if "cuda" in device:
+        torch.cuda.empty_cache()
+    else:
+        release_memory()

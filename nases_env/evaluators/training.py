@@ -1,0 +1,116 @@
+"""Evaluates architectures by training their children, wherever an executor does that."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from nases_env.children import datasets
+from nases_env.children.datasets import ChildData, DataRecipe
+from nases_env.children.protocol import Protocol
+from nases_env.children.stopping import Stopping, never
+from nases_env.children.training import check_cutout, resolve_device
+from nases_env.evaluation import Evaluation
+from nases_env.evaluators.child_training import ChildTraining, TrainingTask, free_memory
+from nases_env.executors import INLINE, Executor, Job, make
+from nases_env.search_spaces import Architecture
+
+
+class TrainingEvaluator:
+    """Trains each child by a protocol. What is found does not depend on the executor. Data are read when needed.
+
+    Args:
+        dataset: `cifar10`, `digits` or `imagefolder:PATH`.
+        data_dir: Folder of CIFAR-10.
+        protocol: How children are trained, and when to give up.
+        device: A torch device, or `auto` for CUDA if there is one.
+        executor: Where children are trained; None: in this process.
+        stopping: Whether a child's training ends before its last epoch.
+
+    Raises:
+        ValueError: If the protocol holds out no validation images, there is no such device, or several workers would
+            each use all cores.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        data_dir: str,
+        protocol: Protocol,
+        device: str = "auto",
+        executor: Executor | None = None,
+        stopping: Stopping = never,
+    ):
+        if not protocol.validation_images:
+            raise ValueError(
+                f"protocol {protocol.name!r} holds out no validation images, so it can measure no reward; "
+                "final protocols are for scripts/train_final.py"
+            )
+        self.protocol = protocol
+        self.executor = executor or make(INLINE)
+        self.device = resolve_device(device)
+        self._dataset, self._data_dir, self._stopping = dataset, data_dir, stopping
+        if self.executor.workers > 1 and self.device == "cpu" and protocol.threads is None:
+            raise ValueError(
+                f"protocol {protocol.name!r} gives every child all cores; for {self.executor.workers} workers set its "
+                "threads, for example to 1"
+            )
+
+    @cached_property
+    def data(self) -> ChildData:
+        """The data: on the device where children are trained in this process, else on the CPU."""
+        device = self.device if self.executor.here else "cpu"
+        return datasets.load(self._dataset, self._data_dir, self.protocol, device)
+
+    @cached_property
+    def task(self) -> TrainingTask:
+        """What the executor is given; reads the data."""
+        recipe = DataRecipe(self._dataset, self._data_dir, self.protocol.split(), self.data.digest)
+        return TrainingTask(recipe, self.protocol, self.device, self._stopping)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the data, the protocol and the stopping rule: 16 hexadecimal digits."""
+        names = [json.dumps(self.protocol.result_fields(), sort_keys=True), self.data.digest]
+        if self._stopping.fingerprint:
+            names.append(self._stopping.fingerprint)
+        return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
+
+    def prepare(self) -> None:
+        """Read the data; starts no worker. See `Evaluator.prepare`.
+
+        Raises:
+            FileNotFoundError: If the data are missing: what, where, how to get them.
+            ValueError: If the data are not what the protocol asks for.
+        """
+        check_cutout(self.protocol, self.data.train)
+
+    def evaluate(self, architectures: Sequence[Architecture], seeds: Sequence[int]) -> Iterator[tuple[int, Evaluation]]:
+        """Train the architectures; yields in order of completion.
+
+        Raises:
+            WorkerStartError: If no worker gets ready, or no process can be started: why, and what to do.
+        """
+        jobs = [Job(*each) for each in zip(architectures, seeds, strict=True)]
+        self.executor.start(self.task, self.data)
+        for index, found in self.executor.run(jobs):
+            if isinstance(found, str):
+                found = dataclasses.replace(self.measure(jobs[index].architecture), failure=found)
+            yield index, found
+
+    def measure(self, architecture: Architecture) -> Evaluation:
+        """Parameters and FLOPs of a child, and the limit it is over, if any; nothing is trained."""
+        return self._here.measure(architecture)
+
+    def close(self) -> None:
+        """End the workers and free cached memory; may be called twice."""
+        self.executor.close()
+        free_memory(self.device if self.executor.here else "cpu")
+
+    @cached_property
+    def _here(self) -> ChildTraining:
+        """What measures children in this process, and trains none."""
+        return ChildTraining(self.protocol, self.data, "cpu", self._stopping)

@@ -1,0 +1,6 @@
+"""Where children are trained: in this process or in worker processes of this host."""
+
+from nases_env.executors.base import Executor, Job, Task, WorkerStartError
+from nases_env.executors.choice import INLINE, MOST_WORKERS, check_executor, make
+
+__all__ = ["INLINE", "MOST_WORKERS", "Executor", "Job", "Task", "WorkerStartError", "check_executor", "make"]

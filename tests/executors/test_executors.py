@@ -1,0 +1,120 @@
+"""What every executor promises, on a task without networks; and that no result of a search depends on it."""
+
+import copy
+import dataclasses
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from nases_env.evaluation import Evaluation
+from nases_env.executors import Job, make
+from tests.executors.toys import ThreadExecutor, ToyData, ToyLimits, ToyTask
+
+EXECUTORS = {
+    "inline": lambda: make("inline"),
+    "processes": lambda: make("processes:2"),
+    "threads": lambda: ThreadExecutor(2),
+}
+MANY = ["processes", "threads"]
+JOBS = [Job("a", 3), Job("nan", 5), Job("a", 8)]
+FOUND = [Evaluation(parameters=3), Evaluation(parameters=5, failure="nan"), Evaluation(parameters=8)]
+
+
+@pytest.fixture(scope="module", params=EXECUTORS)
+def started(request):
+    """An executor with the task, which all tests of it share: processes take a second to start."""
+    executor = EXECUTORS[request.param]()
+    executor.start(ToyTask(), ToyData())
+    yield executor
+    executor.close()
+
+
+def run(executor, jobs=JOBS):
+    found = dict(executor.run(jobs))
+    assert len(found) == len(jobs)
+    return [found[index] for index in range(len(jobs))]
+
+
+def test_it_does_every_job(started):
+    assert run(started) == FOUND
+    assert run(started, []) == []
+    assert run(started) == FOUND
+
+
+def test_it_says_how_many_jobs_it_does_at_once(started):
+    assert started.workers == (1 if started.here else 2)
+
+
+def test_the_same_task_may_be_started_again(started):
+    started.start(ToyTask(), ToyData())
+    assert run(started) == FOUND
+
+
+def test_data_with_another_digest_are_refused(started):
+    with pytest.raises(ValueError, match="digest other; expected digits"):
+        started.start(ToyTask(), ToyData("other"))
+    assert run(started) == FOUND
+
+
+@pytest.mark.parametrize("change", [{"digest": "other"}, {"device": "cuda"}, {"limits": ToyLimits(hang_seconds=9)}])
+def test_another_task_is_refused_while_it_has_one(started, change):
+    task = dataclasses.replace(ToyTask(), **change)
+    with pytest.raises(ValueError, match=r"started for the data digits .*close it first, or make an executor for each"):
+        started.start(task, ToyData(task.digest))
+    assert run(started) == FOUND
+
+
+def test_a_bug_is_raised_here_and_it_stays_usable(started):
+    with pytest.raises(KeyError, match="missing"):
+        run(started, [Job("bug", 0), *JOBS])
+    assert run(started) == FOUND
+
+
+def test_jobs_that_nobody_waits_for_do_no_harm(started):
+    next(started.run(JOBS))
+    assert run(started) == FOUND
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_closed_it_takes_another_task(name):
+    executor = EXECUTORS[name]()
+    executor.start(ToyTask(), ToyData())
+    executor.close()
+    executor.close()
+    executor.start(ToyTask("other"), ToyData("other"))
+    assert run(executor, JOBS[:1]) == FOUND[:1]
+    executor.close()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda executor: pickle.loads(pickle.dumps(executor))])
+def test_a_copy_has_no_task_yet(started, copied):
+    twin = copied(started)
+    assert type(twin) is type(started) and twin.workers == started.workers
+    twin.start(ToyTask("other"), ToyData("other"))
+    twin.close()
+    assert run(started) == FOUND
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_several_workers_tell_what_ends_first(name):
+    executor = EXECUTORS[name]()
+    executor.start(ToyTask(), ToyData())
+    run(executor)  # everything has started
+    assert [index for index, _ in executor.run([Job("slow", 0), Job("a", 1)])] == [1, 0]
+    executor.close()
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_no_result_of_a_search_depends_on_it(name):
+    protocol = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
+    actions = np.random.default_rng(0).random((2, 20), np.float32)
+    told = []
+    for executor in ("inline", EXECUTORS[name]()):
+        env = gym.make("NASES-v0", protocol=protocol, device="cpu", executor=executor)
+        env.reset(seed=0)
+        env.get_wrapper_attr("prefetch")(actions)
+        told.append([env.step(action)[1:] for action in actions])
+        env.close()
+    assert told[0] == told[1]
