@@ -1,4 +1,7 @@
-"""The agents that search: the paper's REINFORCE, random search, other papers' methods, and agents of libraries."""
+"""The agents that search: the paper's REINFORCE, random search, other papers' methods, and agents of libraries.
+
+Importing the package imports no library: a command can so be ended before its own imports are through.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agents.base import Agent, Proposal
+if TYPE_CHECKING:
+    from agents.base import Agent, Proposal
 
 __all__ = ["CLASSES", "NAMES", "Agent", "Proposal", "find", "make_settings"]
 
@@ -32,6 +36,13 @@ CLASSES = {
 }
 """Where the class of each agent lies. It is imported when it is asked for: some need libraries of their own."""
 NAMES = tuple(CLASSES)
+
+
+def __getattr__(name: str) -> Any:
+    """`Agent` and `Proposal`, imported when they are asked for."""
+    if name not in ("Agent", "Proposal"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("agents.base"), name)
 
 
 def find(name: str) -> type[Agent]:

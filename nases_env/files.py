@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +28,19 @@ def write(file: Path, data: bytes) -> None:
 def write_json(file: Path, content: Any, indent: int = 2) -> None:
     """Write JSON so that a kill leaves the file as it was before or as it is after."""
     write(file, (json.dumps(content, indent=indent) + "\n").encode())
+
+
+def write_csv(file: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Write a table so that a kill leaves the file as it was before or as it is after.
+
+    Args:
+        file: The file; its folder is made.
+        rows: What to write; all have the same keys.
+        columns: Names of the columns, where there may be no row; None: the keys of the first.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns or rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write(file, text.getvalue().encode())

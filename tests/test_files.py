@@ -14,6 +14,14 @@ def test_a_file_is_what_was_written_last(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "file.json"]
 
 
+def test_a_table_has_its_columns_in_order_also_without_rows(tmp_path):
+    file = tmp_path / "folder" / "table.csv"
+    files.write_csv(file, [{"b": 1, "a": "x, y"}])
+    assert file.read_bytes() == b'b,a\r\n1,"x, y"\r\n'
+    files.write_csv(file, [], ["a"])
+    assert file.read_bytes() == b"a\r\n"
+
+
 def test_a_failure_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path, monkeypatch):
     files.write(tmp_path / "file", b"before")
 

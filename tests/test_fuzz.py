@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from agents.run_directory import RunDirectory
+from agents.search.run_directory import RunDirectory
 from nases_env import embeddings, rewards, search_spaces, surrogates
 from nases_env.children import datasets
 from nases_env.children.presets import PRESETS, resolve

@@ -9,7 +9,7 @@ import pytest
 
 import agents
 from agents import Agent, Proposal
-from agents.recorder import Recorder
+from agents.search.recorder import Recorder
 
 
 class Watching(Agent):

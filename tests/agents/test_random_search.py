@@ -3,7 +3,7 @@ import pytest
 
 import agents
 from agents.random_search import RandomSearch
-from agents.recorder import Recorder
+from agents.search.recorder import Recorder
 
 
 def test_actions_are_uniform_in_the_box(closed_form, tmp_path):

@@ -6,8 +6,8 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from agents.critic import Critic
-from agents.recorder import Recorder
 from agents.reinforce import Reinforce, ReinforceSettings
+from agents.search.recorder import Recorder
 from nases_env import search_spaces
 
 PAPER = {"update": "adam", "warmup": 10, "epsilon": 0.1, "learning_rate": 1e-3, "sigma": 1.0}

@@ -8,7 +8,7 @@ pytest.importorskip("stable_baselines3")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 
 import agents  # noqa: E402
-from agents.recorder import Recorder  # noqa: E402
+from agents.search.recorder import Recorder  # noqa: E402
 
 
 def _run(closed_form, folder, name, children, seed=0):

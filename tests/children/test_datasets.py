@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from command_line import parse_overrides
 
+from agents.search.overrides import parse_overrides
 from nases_env.children import datasets
 from nases_env.children.presets import resolve
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-import train_final
-from comparing.runs import Entry, Run
 
 import agents
-from agents.run_directory import RunDirectory
+from agents.arena.runs import Entry, Run
+from agents.commands import train_final
+from agents.search.run_directory import RunDirectory
 from agents.trace import Trace
 from nases_env import embeddings, search_spaces, surrogates
 from nases_env.children import build, datasets

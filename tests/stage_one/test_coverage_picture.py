@@ -5,7 +5,7 @@ import pytest
 from nases_env import embeddings, search_spaces
 from nases_env.stage_one import coverage_picture
 from nases_env.stage_one.coverage import DRAWS, coverage, measures
-from tests.scripts.conftest import pixels_of
+from tests.agents.commands.conftest import pixels_of
 
 
 @pytest.mark.parametrize("name", ["macro", "micro"])

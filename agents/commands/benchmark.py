@@ -1,0 +1,141 @@
+"""Measures how fast children, steps and decoders are on this machine: a table, and JSON to compare machines with.
+
+    nases benchmark
+    nases benchmark --children 6 --published --pure --workers 2 --json runs/benchmark.json
+    nases benchmark --space micro --protocol digits-micro --rungs ours
+
+Children are trained three ways: `b0` is a tutorial's loop, `b1` a careful user's, `ours` the package's. The first two
+know the macro space only.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from agents.commands import startup
+from agents.search.overrides import parse_overrides
+from nases_env import files, search_spaces
+from nases_env.benchmarking import decoders, steps
+from nases_env.benchmarking.architectures import architectures
+from nases_env.benchmarking.children import Job, in_workers, training
+from nases_env.benchmarking.timing import Row, table
+from nases_env.children.presets import resolve
+from nases_env.children.training import resolve_device
+from nases_env.evaluators import WorkerStartError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Times decoders, steps of the environment and children."""
+
+    decoders: tuple[str, ...] = ("autoencoder",)
+    """Decoders to time, see `nases search`."""
+    children: int = 4
+    """Random architectures (seed 0) to train."""
+    published: bool = False
+    """Whether the architecture published with v1 is timed as well."""
+    pure: bool = False
+    """Whether networks of 15 equal layers of 170 filters are timed as well: conv3, conv5, conv7, sep5, max7, avg7."""
+    rungs: tuple[Literal["b0", "b1", "ours"], ...] = ("b0", "b1", "ours")
+    """Ways to train them: the baselines b0 and b1, and the package's own."""
+    workers: int = 0
+    """Worker processes in which all children are timed as well, compared with one; 0: they are not."""
+
+    space: str = "macro"
+    """Search space: macro or micro."""
+    dataset: str = "digits"
+    """digits, cifar10 or imagefolder:PATH."""
+    data_dir: str = "data"
+    """Folder of CIFAR-10."""
+    protocol: str = "digits"
+    """Protocol preset."""
+    overrides: tuple[str, ...] = ()
+    """Protocol fields to change: --overrides epochs=1 train_images=2000."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    loader_workers: int | None = None
+    """Processes of the baselines' DataLoaders; None: 4 on CUDA, none on a CPU, where they share the child's cores."""
+
+    repeats: int = 3
+    """Timed runs of each row."""
+    json: Path | None = None
+    """File for the rows, the machine and the versions."""
+
+    def check(self) -> None:
+        """Raise ValueError where a number is out of its range, or the space lacks what is asked for."""
+        if self.repeats < 1 or min(self.children, self.workers) < 0:
+            raise ValueError(
+                f"--repeats {self.repeats} has to be at least 1, --children {self.children} and --workers "
+                f"{self.workers} at least 0"
+            )
+        if self.space != "macro" and (self.published or self.pure or set(self.rungs) - {"ours"}):
+            raise ValueError(
+                f"--published, --pure and the rungs b0 and b1 are of the macro space; time --space {self.space} with "
+                "--rungs ours and without the other two"
+            )
+
+    def environment(self) -> dict[str, Any]:
+        """Arguments of the environment whose steps are timed."""
+        return {
+            "space": self.space,
+            "dataset": self.dataset,
+            "data_dir": self.data_dir,
+            "device": self.device,
+            "protocol": self.named_protocol(),
+        }
+
+    def named_protocol(self) -> dict[str, Any]:
+        """The protocol as the environment takes it."""
+        return {"preset": self.protocol, **parse_overrides(self.overrides)}
+
+    def job(self) -> Job:
+        """What to train."""
+        device = resolve_device(self.device)
+        loader_workers = (4 if device.startswith("cuda") else 0) if self.loader_workers is None else self.loader_workers
+        return Job(
+            architectures(self.space, self.children, self.published, self.pure),  # type: ignore[arg-type]  # see check
+            self.rungs,
+            self.dataset,
+            self.data_dir,
+            resolve(self.named_protocol()),
+            device,
+            loader_workers,
+            self.repeats,
+        )
+
+
+def main(options: Options) -> int:
+    """Time, print, write; returns the exit status."""
+    rows: list[Row] = []
+    try:
+        space = search_spaces.make(options.space)
+        options.check()
+        job = options.job()
+        for name in options.decoders:
+            rows += decoders.rows(name, space, options.repeats)
+        rows += steps.rows(options.environment(), options.repeats)
+        rows += steps.surrogate_rows(options.repeats)
+        if job.children and job.rungs:
+            rows += training(job)
+        if job.children and options.workers:
+            rows += in_workers(job, options.workers)
+    except (ValueError, OSError, WorkerStartError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return startup.WRONG
+    print(table(rows))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
+        versions = {"numpy": np.__version__, "torch": torch.__version__}
+        written = {"machine": machine, **versions, "rows": [asdict(row) for row in rows]}
+        files.write_json(options.json, written)
+        print(f"rows: {options.json}")
+    return 0

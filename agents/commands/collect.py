@@ -1,0 +1,149 @@
+"""Evaluates many architectures, for surrogates and for the noise floor: a journal, and a table of it.
+
+    nases collect --children 4000 --table runs/digits.csv.gz
+    nases collect --dataset imagefolder:PATH --protocol cifar10-mini --children 250 --run-dir runs/mini
+
+Every command can be stopped and goes on when it is given again, also with more --children.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from tqdm import tqdm
+
+from agents.arena import collected_table
+from agents.arena.collecting import Plan, collect
+from agents.commands import startup
+from agents.search.overrides import parse_overrides
+from agents.search.run_directory import RunDirectory
+from nases_env import embeddings
+from nases_env.children.dataset_names import absolute
+from nases_env.env import NASESEnv
+from nases_env.evaluators import WorkerStartError
+from nases_env.search_spaces import registry
+from nases_env.surrogate_fitting.table import SUFFIX, card_path
+
+
+@dataclass(frozen=True)
+class Options:
+    """Collects evaluations until there are so many architectures."""
+
+    children: int = 4000
+    """Different architectures to evaluate; repeats come on top."""
+    repeated: int = 60
+    """So many of them, the first ones, are evaluated with several child seeds."""
+    seeds: int = 3
+    """Child seeds for each of those."""
+    seed: int = 0
+    """Seed of what is drawn."""
+    workers: int = 2
+    """Processes that train children."""
+    run_dir: Path = Path("runs/collected")
+    """Folder of the journal."""
+    table: Path | None = None
+    """Compressed table (.csv.gz) of everything that was evaluated, written at the end, and a card (.json) beside it."""
+
+    dataset: str = "digits"
+    """digits, cifar10 or imagefolder:PATH."""
+    data_dir: str = "data"
+    """Folder of CIFAR-10."""
+    protocol: str = "digits"
+    """Protocol preset."""
+    overrides: tuple[str, ...] = ()
+    """Protocol fields to change: --overrides epochs=2 width=0.25."""
+    space: str = "macro"
+    """Search space: macro or micro."""
+    rules: str = "paper"
+    """Rules of the macro space."""
+    reward: str = "eq1"
+    """eq1 or validation."""
+    decoder: str | None = None
+    """Decoder whose uniform actions, calibrated, are one source, see `nases search`; None: autoencoder-uniform, in
+    the micro space autoencoder."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    def check(self) -> None:
+        """Raise ValueError where a number or the table's name cannot be."""
+        if min(self.children, self.seeds, self.workers) < 1 or min(self.repeated, self.seed) < 0:
+            raise ValueError(
+                "--children, --seeds and --workers have to be at least 1, --repeated and --seed at least 0"
+            )
+        if self.children < self.repeated:
+            raise ValueError(
+                f"--repeated {self.repeated} are the first of --children {self.children}: ask for more, or repeat less"
+            )
+        if self.table and (not self.table.name.endswith(SUFFIX) or self.table.is_dir()):
+            raise ValueError(f"--table {self.table} has to be a file that ends in {SUFFIX}")
+
+    def environment(self) -> dict[str, Any]:
+        """Keywords for gym.make: actions are origin vectors."""
+        return {
+            "dataset": absolute(self.dataset),
+            "data_dir": str(Path(self.data_dir).resolve()),
+            "protocol": {"preset": self.protocol, **parse_overrides(self.overrides)},
+            "space": self.space,
+            "rules": self.rules,
+            "reward": self.reward,
+            "decoder": "identity",
+            "device": self.device,
+            "workers": self.workers,
+        }
+
+
+def main(options: Options) -> int:
+    """Collect; returns the exit status: 0 when there are enough, 130 after Ctrl-C."""
+    run = RunDirectory(options.run_dir)
+    try:
+        options.check()
+        environment = gym.make("NASES-v0", ledger=str(run.journal), **options.environment()).unwrapped
+        assert isinstance(environment, NASESEnv)
+        environment.prepare()
+        options = replace(options, decoder=options.decoder or registry.find(options.space).covering)
+        plan = _start(options, environment, run)
+    except (ValueError, OSError, WorkerStartError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return startup.WRONG
+    rows: list[dict[str, Any]] = []
+    try:
+        with tqdm(total=plan.evaluations, unit="child") as bar:
+            for of_round in collect(environment, plan):
+                rows += of_round
+                bar.update(len(of_round))
+        if options.table:
+            card = collected_table.describe(
+                environment,
+                run.journal,
+                command=startup.called(),
+                dataset=options.dataset.partition(":")[0],
+                rules=options.rules,
+                decoder=options.decoder,
+                seed=options.seed,
+            )
+            collected_table.write(options.table, rows, card)
+            print(f"table: {options.table}, {len(rows)} rows; card: {card_path(options.table)}")
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from {run.journal}")
+        return startup.INTERRUPTED
+    except (ValueError, OSError, WorkerStartError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return startup.WRONG
+    finally:
+        environment.close()
+    return 0
+
+
+def _start(options: Options, environment: NASESEnv, run: RunDirectory) -> Plan:
+    """Plan, and make the folder the collection's own."""
+    assert options.decoder is not None
+    decoder = embeddings.make(options.decoder, environment.space, "output")
+    plan = Plan(environment, decoder, options.children, options.repeated, options.seeds, options.seed)
+    settings = {name: value for name, value in asdict(options).items() if name not in ("run_dir", "table")}
+    settings["children"] = plan.evaluations
+    run.start(settings, "NASES-v0", options.environment(), asdict(environment.protocol), resume=True)
+    return plan
