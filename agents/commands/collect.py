@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gymnasium as gym
 from tqdm import tqdm
@@ -28,6 +28,9 @@ from nases_env.evaluators import WorkerStartError
 from nases_env.search_spaces import registry
 from nases_env.surrogate_fitting.table import SUFFIX, card_path
 
+REPEATED = 60
+"""Architectures that are evaluated with several child seeds, where the command line does not say how many."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -35,8 +38,9 @@ class Options:
 
     children: int = 4000
     """Different architectures to evaluate; repeats come on top."""
-    repeated: int = 60
-    """So many of them, the first ones, are evaluated with several child seeds."""
+    repeated: int | None = None
+    """So many of them, the first ones, are evaluated with several child seeds; None: 60, or all where there are fewer
+    children."""
     seeds: int = 3
     """Child seeds for each of those."""
     seed: int = 0
@@ -68,18 +72,30 @@ class Options:
     device: str = "auto"
     """auto, cpu or cuda."""
 
-    def check(self) -> None:
-        """Raise ValueError where a number or the table's name cannot be."""
-        if min(self.children, self.seeds, self.workers) < 1 or min(self.repeated, self.seed) < 0:
+    def counted(self) -> Self:
+        """The options with a number of repeated architectures; it is told where that is less than by default.
+
+        Raises:
+            ValueError: If a number or the table's name cannot be.
+        """
+        repeated = min(REPEATED, self.children) if self.repeated is None else self.repeated
+        if min(self.children, self.seeds, self.workers) < 1 or min(repeated, self.seed) < 0:
             raise ValueError(
                 "--children, --seeds and --workers have to be at least 1, --repeated and --seed at least 0"
             )
-        if self.children < self.repeated:
+        if self.children < repeated:
             raise ValueError(
-                f"--repeated {self.repeated} are the first of --children {self.children}: ask for more, or repeat less"
+                f"--repeated {repeated} are the first of --children {self.children}: ask for more, or repeat less"
             )
         if self.table and (not self.table.name.endswith(SUFFIX) or self.table.is_dir()):
             raise ValueError(f"--table {self.table} has to be a file that ends in {SUFFIX}")
+        if self.repeated is None and repeated < REPEATED:
+            print(
+                f"--children {repeated} are fewer than the {REPEATED} that are repeated by default, so all of them are "
+                f"repeated; to go on with more children later, give --repeated {repeated}",
+                file=sys.stderr,
+            )
+        return replace(self, repeated=repeated)
 
     def environment(self) -> dict[str, Any]:
         """Keywords for gym.make: actions are origin vectors."""
@@ -100,7 +116,7 @@ def main(options: Options) -> int:
     """Collect; returns the exit status: 0 when there are enough, 130 after Ctrl-C."""
     run = RunDirectory(options.run_dir)
     try:
-        options.check()
+        options = options.counted()
         environment = gym.make("NASES-v0", ledger=str(run.journal), **options.environment()).unwrapped
         assert isinstance(environment, NASESEnv)
         environment.prepare()
@@ -140,7 +156,7 @@ def main(options: Options) -> int:
 
 def _start(options: Options, environment: NASESEnv, run: RunDirectory) -> Plan:
     """Plan, and make the folder the collection's own."""
-    assert options.decoder is not None
+    assert options.decoder is not None and options.repeated is not None
     decoder = embeddings.make(options.decoder, environment.space, "output")
     plan = Plan(environment, decoder, options.children, options.repeated, options.seeds, options.seed)
     settings = {name: value for name, value in asdict(options).items() if name not in ("run_dir", "table")}

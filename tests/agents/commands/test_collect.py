@@ -82,11 +82,23 @@ def test_a_collection_without_repeats(run, tmp_path):
     assert len(_rows(tmp_path)) == 3
 
 
+def test_where_fewer_children_are_asked_for_than_are_repeated_all_are_and_it_is_said(run, tmp_path):
+    folder = ["--run-dir", tmp_path, "--table", tmp_path / "table.csv.gz"]
+    plan = ["--children", 3, "--seeds", 2, "--device", "cpu", *folder]
+    done = run("collect.py", *plan, "--overrides", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "--children 3 are fewer than the 60 that are repeated by default" in done.stderr
+    assert len(_rows(tmp_path)) == 6
+    done = run("collect.py", *plan, "--children", 4, "--repeated", 3, "--overrides", *TINY)
+    assert done.returncode == 0 and "by default" not in done.stderr, done.stderr
+    assert len(_rows(tmp_path)) == 7
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--children", 0], "--children, --seeds and --workers have to be at least 1"),
-        (["--children", 20], "--repeated 60 are the first of --children 20"),
+        (["--children", 20, "--repeated", 60], "--repeated 60 are the first of --children 20"),
         (["--table", "rows.csv"], "--table rows.csv has to be a file that ends in .csv.gz"),
         (["--overrides", "epochs"], "'epochs' overrides nothing; expected field=value"),
         (["--dataset", "mnist"], "there is no dataset 'mnist'"),
