@@ -1,4 +1,4 @@
-"""What happens around a command: signals, errors of other threads, and its exit status.
+"""What happens around a command: signals, errors of other threads, a closed output, and its exit status.
 
 It imports no library, so that a command can be ended while its own imports take seconds. In a command's worker
 processes, which import it too, Ctrl-C ends whatever is done without a traceback.
@@ -18,8 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-WRONG, INTERRUPTED, TERMINATED = 2, 130, 143
-"""Exit statuses for what cannot be done, after Ctrl-C and after SIGTERM."""
+WRONG, INTERRUPTED, CLOSED, TERMINATED = 2, 130, 141, 143
+"""Exit statuses for what cannot be done, after Ctrl-C, where nobody reads the output any more, and after SIGTERM."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -50,6 +50,8 @@ def command(name: str, arguments: Sequence[str] | None = None, prog: str | None 
     def parse_and_run() -> int:
         try:
             options = parse(args=arguments, prog=prog)
+        except BrokenPipeError:  # the help that nobody reads
+            raise
         except (ValueError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return WRONG
@@ -59,7 +61,7 @@ def command(name: str, arguments: Sequence[str] | None = None, prog: str | None 
 
 
 def run(load: Callable[[], Callable[[], int]]) -> int:
-    """Run what Ctrl-C and SIGTERM end cleanly; returns its exit status.
+    """Run what Ctrl-C, SIGTERM and a closed output end cleanly; returns its exit status.
 
     Args:
         load: Imports what a command needs, and returns the command. Ctrl-C ends it without a word.
@@ -78,10 +80,14 @@ def run(load: Callable[[], Callable[[], int]]) -> int:
     _handle(signal.SIGINT, signal.default_int_handler)
     _handle(signal.SIGTERM, terminate)
     try:
-        status = main()
+        status = _flushed(main)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        status = CLOSED
     return TERMINATED if terminated and status == INTERRUPTED else status
 
 
@@ -91,6 +97,24 @@ def called() -> str:
     if name.stem in ("nases", "__main__"):
         return shlex.join(["nases", *sys.argv[1:]])
     return shlex.join(["python", *sys.argv])
+
+
+def _flushed(main: Callable[[], int]) -> int:
+    """Run a command until everything is written that it printed, also where it ends with `sys.exit`."""
+    try:
+        return main()
+    finally:
+        sys.stdout.flush()
+
+
+def _output_is_closed() -> bool:
+    """Whether it is the standard output that nobody reads; what is left for it is then thrown away."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _tell(error: threading.ExceptHookArgs) -> None:

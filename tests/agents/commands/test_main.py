@@ -99,3 +99,11 @@ print([name for name in ("numpy", "gymnasium", "torch", "tyro") if name in sys.m
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("search", "--help")])
+def test_where_nobody_reads_the_output_a_command_ends_quietly(arguments):
+    with _nases(*arguments) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (startup.CLOSED, "")

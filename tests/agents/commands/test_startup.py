@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from agents.commands import startup
 from tests.agents.commands.conftest import ROOT, TINY, best_child
 
 
@@ -96,6 +97,37 @@ def test_sigterm_ends_a_search_as_ctrl_c_does(start, run, tmp_path):
     output = (tmp_path / "log0").read_text(encoding="utf-8")
     assert "interrupted after" in output and "Traceback" not in output
     assert (folder / "best.json").is_file()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_command_whose_output_nobody_reads_ends_quietly(unbuffered):
+    code = """
+import sys
+from agents.commands import startup
+def main():
+    sys.stdin.read()  # until the output is closed
+    print("found")
+    return 0
+sys.exit(startup.run(lambda: main))
+"""
+    with _started_command("-c", code, PYTHONUNBUFFERED=unbuffered) as process:
+        process.stdout.close()
+        process.stdin.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (startup.CLOSED, "")
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_an_error():
+    code = """
+import sys
+from agents.commands import startup
+def main():
+    raise BrokenPipeError("a worker is gone")
+sys.exit(startup.run(lambda: main))
+"""
+    with _started_command("-c", code) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "a worker is gone" in errors
 
 
 def test_ctrl_c_ends_a_worker_process_without_a_traceback(tmp_path):
