@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import matplotlib
 import numpy as np
 
 from agents.arena import statistics
+from agents.search import web_page
 
 matplotlib.use("Agg")
 matplotlib.rcParams["text.parse_math"] = False  # an agent's name is not mathematics, whatever is in it
@@ -55,20 +54,9 @@ def draw_probabilities(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def write(path: Path, title: str, notes: list[str], rows: list[dict[str, Any]], pictures: list[Path]) -> None:
     """Write one HTML file with everything in it."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row.values()) + "</tr>" for row in rows)
-    images = "".join(
-        f'<img alt="{picture.stem}" src="data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}">'
-        for picture in pictures
-    )
-    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .6em;text-align:right}img{max-width:100%}"
-    paragraphs = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    path.write_text(
-        f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
-        f"<h1>{html.escape(title)}</h1>{paragraphs}<table><tr>{head}</tr>{body}</table>{images}\n",
-        encoding="utf-8",
-    )
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else html.escape(str(value))
+    parts = [
+        *map(web_page.paragraph, notes),
+        web_page.table(rows),
+        *(web_page.png(picture.read_bytes(), picture.stem) for picture in pictures),
+    ]
+    path.write_text(web_page.page(title, parts), encoding="utf-8")

@@ -16,8 +16,8 @@ from importlib import metadata, resources
 from agents.commands import startup
 
 COMMANDS = (
-    "search", "train-final", "compare", "tune", "collect", "pretrain", "fit-surrogate", "benchmark", "noise-floor",
-    "fidelity", "inspect-decoder", "inspect-landscape", "inspect-sizes", "plot-curves", "plot-table1",
+    "search", "status", "report", "train-final", "compare", "tune", "collect", "pretrain", "fit-surrogate", "benchmark",
+    "noise-floor", "fidelity", "inspect-decoder", "inspect-landscape", "inspect-sizes", "plot-curves", "plot-table1",
 )  # fmt: skip
 """Names of all commands; each has a module of its own beside this one, with underscores for dashes."""
 

@@ -1,0 +1,149 @@
+"""How far a search is, read from its folder while it runs or afterwards."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.search.run_directory import FoundChild, RunDirectory
+from nases_env.file_lock import lock
+from nases_env.ledger import read_trials
+from nases_env.untrusted import parse_json
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+RECENT = 20
+"""The time left is told from so many children, the last ones."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a search's folder tells about how far it is."""
+
+    run: RunDirectory
+    options: dict[str, Any]
+    """The command line's options that the search was started with."""
+    children: int
+    """Children in the journal."""
+    best: FoundChild | None
+    """The child with the highest reward; None where no child succeeded yet."""
+    failures: dict[str, int]
+    """How many children failed, by their failure."""
+    child_seconds: float | None
+    """Median seconds between two of the last children; None where there are fewer than two."""
+    running: bool
+    """Whether a process holds the journal."""
+    final: str
+    """What became of the final training in `final/`; empty where there is none."""
+
+    @property
+    def budget(self) -> int:
+        """Children that the search was asked for."""
+        return int(self.options.get("children", self.children))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long the search goes on; None where that cannot be told."""
+        return None if self.child_seconds is None else (self.budget - self.children) * self.child_seconds
+
+    def __str__(self) -> str:
+        return "\n".join([self._headline(), *(f"  {line}" for line in self._details())])
+
+    def _headline(self) -> str:
+        agent = self.options.get("agent", "a collection")
+        what = f"{self.run.path}: {agent} on {self.options.get('env_id', 'NASES-v0')}, seed {self.options.get('seed')}"
+        return f"{what}: {self.children} of {self.budget} children, {self._state()}"
+
+    def _state(self) -> str:
+        if self.children >= self.budget:
+            return "finished"
+        if not self.running:
+            return "stopped"
+        return "running" if self.seconds_left is None else f"running, about {duration(self.seconds_left)} left"
+
+    def _details(self) -> list[str]:
+        lines = []
+        if self.best is not None:
+            found = self.best.evaluation
+            lines.append(
+                f"best so far: child {self.best.number}, reward {self.best.reward:.4f}, validation accuracy "
+                f"{found['validation_accuracy']:.4f}, {found['parameters']:,} parameters"
+            )
+        if self.failures:
+            lines.append(f"failed: {', '.join(f'{count} {failure}' for failure, count in self.failures.items())}")
+        return [*lines, *([self.final] if self.final else [])]
+
+
+def read(path: Path, trust: bool = False) -> Progress:
+    """Read how far the search in a folder is; nothing in it changes.
+
+    Args:
+        path: The folder.
+        trust: Whether its settings may name an environment of another package.
+
+    Raises:
+        FileNotFoundError: If there is no search in the folder.
+        ValueError: If its settings or its journal are damaged.
+    """
+    run = RunDirectory(path, trust)
+    options = run.options()
+    trials: Sequence[FrozenTrial] = read_trials(run.journal) if _has_children(run.journal) else []
+    failures = Counter(trial.user_attrs["evaluation"]["failure"] for trial in trials)
+    succeeded = failures.pop("", 0)
+    return Progress(
+        run=run,
+        options=options,
+        children=len(trials),
+        best=run.best() if succeeded else None,
+        failures=dict(failures),
+        child_seconds=_seconds_between(trials[-RECENT:]),
+        running=_is_held(run.journal),
+        final=_final(run.path / "final"),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `40 s`, `12 min` or `3 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _has_children(journal: Path) -> bool:
+    return journal.is_file() and journal.stat().st_size > 0
+
+
+def _seconds_between(trials: Sequence[FrozenTrial]) -> float | None:
+    """The median, so that the pause between a search and its resumption does not count."""
+    times = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
+    gaps = [(later - earlier) / datetime.timedelta(seconds=1) for earlier, later in zip(times, times[1:], strict=False)]
+    return float(np.median(gaps)) if gaps else None
+
+
+def _is_held(journal: Path) -> bool:
+    try:
+        lock(journal, "").release()
+    except BlockingIOError:
+        return True
+    except OSError:  # the folder is somebody else's, to read only
+        return False
+    return False
+
+
+def _final(folder: Path) -> str:
+    """What the final training in a folder came to."""
+    metrics, curve = folder / "metrics.json", folder / "curve.csv"
+    if metrics.is_file():
+        return f"final training: test accuracy {parse_json(metrics.read_bytes())['test_accuracy']:.4f}"
+    if curve.is_file():
+        epochs = len(curve.read_text(encoding="utf-8").splitlines()) - 1
+        return f"final training: {max(epochs, 0)} epochs done"
+    return ""

@@ -1,0 +1,140 @@
+"""One search as a page: curves, the best network, all children, settings, and how to go on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from agents.search import web_page
+from agents.search.progress import Progress
+from nases_env import files, rendering
+from nases_env.env import NASESEnv
+
+BEST = 10
+"""So many children stand in the first table."""
+COLUMNS = {
+    "step": int, "source": str, "reward": float, "validation_accuracy": float, "train_accuracy": float,
+    "parameters": int, "flops": int, "failure": str, "seconds": float, "architecture_key": str,
+}  # fmt: skip
+"""What the page shows of a child."""
+
+
+def write(progress: Progress, path: Path) -> None:
+    """Write the page of a search, whole or not at all.
+
+    Args:
+        progress: The search.
+        path: The HTML file; its folder exists.
+
+    Raises:
+        FileNotFoundError: If the search has recorded no child yet.
+        ValueError: If its table of children is damaged.
+    """
+    files.write(path, page(progress).encode())
+
+
+def page(progress: Progress) -> str:
+    """The page as text; see `write`."""
+    rows = _children(progress.run.path / "children.csv")
+    title = f"{progress.options.get('agent', 'search')} on {progress.options.get('env_id', 'NASES-v0')}"
+    return web_page.page(
+        title,
+        [
+            web_page.code(str(progress)),
+            web_page.heading("Curves"),
+            web_page.drawing(_curves(rows), "Reward of every child, and the best reward so far"),
+            web_page.drawing(_sizes(rows), "Validation accuracy of every child against its parameters"),
+            *_best_network(progress),
+            web_page.heading("Children"),
+            *_tables(rows),
+            web_page.heading("Settings"),
+            web_page.folded("Options of the command line", web_page.table(_settings(progress.options))),
+            web_page.heading("How to go on"),
+            web_page.code("\n".join(_commands(progress.run.path))),
+        ],
+    )
+
+
+def _children(file: Path) -> list[dict[str, Any]]:
+    """A row of COLUMNS for each child."""
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no {file}: the search has recorded no child yet; resume it")
+    with file.open(encoding="utf-8", newline="") as lines:
+        try:
+            rows = [{name: kind(row[name]) for name, kind in COLUMNS.items()} for row in csv.DictReader(lines)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} is damaged ({error}); resume the search: it writes the file anew") from error
+    if not rows:
+        raise FileNotFoundError(f"{file} holds no child yet; resume the search")
+    return rows
+
+
+def _curves(rows: list[dict[str, Any]]) -> Figure:
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for source in dict.fromkeys(row["source"] for row in rows):
+        chosen = [row for row in rows if row["source"] == source]
+        axes.plot([row["step"] for row in chosen], [row["reward"] for row in chosen], ".", label=source or "children")
+    best = np.maximum.accumulate([row["reward"] for row in rows])
+    axes.plot([row["step"] for row in rows], best, color="black", linewidth=1.5, label="best so far")
+    axes.set(xlabel="child", ylabel="reward")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _sizes(rows: list[dict[str, Any]]) -> Figure:
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.add_subplot()
+    succeeded = [row for row in rows if not row["failure"]]
+    axes.plot([row["parameters"] for row in succeeded], [row["validation_accuracy"] for row in succeeded], ".")
+    axes.set(xlabel="parameters", ylabel="validation accuracy", xscale="log" if succeeded else "linear")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _best_network(progress: Progress) -> list[str]:
+    if progress.best is None:
+        return [web_page.heading("The best network"), web_page.paragraph("No child has succeeded so far.")]
+    environment = progress.run.make_environment().unwrapped
+    assert isinstance(environment, NASESEnv)
+    architecture = progress.best.architecture(environment.space)
+    return [
+        web_page.heading(f"The best network: child {progress.best.number}"),
+        web_page.pixels(rendering.picture(architecture), "The best network, layer by layer"),
+        web_page.folded("As a table", web_page.code(rendering.table(architecture))),
+        web_page.folded("As JSON, for --start-from", web_page.code(architecture.to_json())),
+    ]
+
+
+def _tables(rows: list[dict[str, Any]]) -> list[str]:
+    ranked = sorted(rows, key=lambda row: (bool(row["failure"]), -row["reward"]))
+    return [
+        web_page.paragraph(f"The {min(BEST, len(rows))} with the highest rewards:"),
+        web_page.table(ranked[:BEST]),
+        web_page.folded(f"All {len(rows)} children in their order", web_page.table(rows)),
+    ]
+
+
+def _settings(options: dict[str, Any]) -> list[dict[str, str]]:
+    flat = {
+        name if inner is None else f"{name}.{inner}": value
+        for name, given in options.items()
+        for inner, value in (given.items() if isinstance(given, dict) else [(None, given)])
+    }
+    return [{"option": name, "value": json.dumps(value)} for name, value in flat.items()]
+
+
+def _commands(path: Path) -> list[str]:
+    folder = shlex.quote(str(path))
+    return [
+        f"nases search --run-dir {folder} --resume --children N   # more children",
+        f"nases train-final --run {folder}   # retrain the best child, test it once",
+        f"tensorboard --logdir {folder}/tensorboard",
+    ]
