@@ -125,7 +125,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
 
     **Trust it** for comparing agents, for development, for statistics over many searches. **Do not** take its
     best network for the really best one: among relatives of good networks it ranks weakly (τ 0.32), and an agent that
-    optimises it long finds where it errs. Train what was found: `scripts/train_final.py`. An agent that models rewards
+    optimises it long finds where it errs. Train what was found: `nases train-final`. An agent that models rewards
     with trees searches a function of its own kind. More: docs/surrogates.md.
 
     ```python
@@ -168,7 +168,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     | `protocol`    | str or dict  | `digits`      | preset, or `{"preset": name, field: value}`; see `Protocol`       |
     | `space`       | str          | `macro`       | `macro` (version 1) or `micro` (version 3)                        |
     | `rules`       | str          | `paper`       | macro: `paper` (Appendix A) or `published` (authors' thresholds)  |
-    | `decoder`     | str          | `autoencoder` | see below, or a weights file of `scripts/pretrain.py`             |
+    | `decoder`     | str          | `autoencoder` | see below, or a weights file of `nases pretrain`                  |
     | `calibration` | str          | `none`        | `none` (the paper's letter), `output` or `both`                   |
     | `reward`      | str or dict  | `eq1`         | `eq1` or `validation`, also as `{"name": "eq1"}`                  |
     | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
@@ -178,7 +178,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     |               |              |               | `executor="processes:4"`; 0: this process                         |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
     | `evaluator`   | str, object  | `training`    | `training`, `surrogate:digits`, `surrogate:FOLDER`, an Evaluator  |
-    | `surrogate`   | str or None  | `None`        | `digits` or a folder that `scripts/fit_surrogate.py` wrote: short |
+    | `surrogate`   | str or None  | `None`        | `digits` or a folder that `nases fit-surrogate` wrote: short      |
     |               |              |               | for `evaluator="surrogate:…"`                                     |
     | `noise`       | bool         | `False`       | whether a surrogate's accuracies vary with the child seed         |
     | `executor`    | str, object  | `None`        | where children are trained: `inline` (this process),              |

@@ -41,7 +41,7 @@ def skeleton(
 
 
 def load(folder: str | Path, device: str = "cpu") -> TrainedNetwork:
-    """The trained network of a folder that `scripts/train_final.py` wrote, ready to use, in float32.
+    """The trained network of a folder that `nases train-final` wrote, ready to use, in float32.
 
     Args:
         folder: With `network.json` and `model.safetensors`.

@@ -32,7 +32,7 @@ LATER: dict[str, type] = {  # schema 0 had neither the weights' hash nor the cla
     "mean": list,
     "deviation": list,
 }
-ADVICE = "write it again with scripts/train_final.py"
+ADVICE = "write it again with nases train-final"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
 def _read(file: Path) -> bytes:
     if not file.is_file():
         raise FileNotFoundError(
-            f"{file} is missing; scripts/train_final.py writes it when a training ends, and the same command goes on "
+            f"{file} is missing; nases train-final writes it when a training ends, and the same command goes on "
             "where it was stopped"
         )
     return file.read_bytes()

@@ -85,7 +85,7 @@ class TrainedNetwork(nn.Module):
         if self.mean is None or self.deviation is None:
             raise ValueError(
                 "network.json was written by an earlier version and does not tell how images are standardised; give "
-                "standardised images to the network itself, or train it again with scripts/train_final.py"
+                "standardised images to the network itself, or train it again with nases train-final"
             )
         with own_torch_state(), torch.no_grad(), _evaluating(self):
             batches = self._checked(images).split(EVALUATION_BATCH)

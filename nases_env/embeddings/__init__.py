@@ -38,7 +38,7 @@ def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder
 
     Args:
         decoder: The name of a decoder that is shipped for the space (see `search_spaces.registry`), or `pca`, `random`
-            or `identity`, or the path of a `.safetensors` file that `scripts/pretrain.py` wrote.
+            or `identity`, or the path of a `.safetensors` file that `nases pretrain` wrote.
         space: The space whose origin vectors are decoded.
         calibration: `output`, `none` or `both`; `calibration.Calibration` tells what they are.
 

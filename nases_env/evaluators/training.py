@@ -47,7 +47,7 @@ class TrainingEvaluator:
         if not protocol.validation_images:
             raise ValueError(
                 f"protocol {protocol.name!r} holds out no validation images, so it can measure no reward; "
-                "final protocols are for scripts/train_final.py"
+                "final protocols are for nases train-final"
             )
         self.protocol = protocol
         self.executor = executor or make(INLINE)

@@ -82,9 +82,9 @@ class Records:
         more = f" ({len(self.damages) - 1} more lines are damaged)" if len(self.damages) > 1 else ""
         raise DamagedJournalError(
             f"{self.path}: line {first.number} cannot be used, {first.why}{more}; {before} children stand before it "
-            f"and {len(self.trials) - before} after it. Nothing was changed. Repair it (--resume --repair of "
-            "scripts/search.py for a search's own folder, nases_env.ledger.repair(path, reward) for any journal): a "
-            "copy is kept and every child that can still be read; what is lost is trained again"
+            f"and {len(self.trials) - before} after it. Nothing was changed. Repair it (nases search --resume "
+            "--repair for a search's own folder, nases_env.ledger.repair(path, reward) for any journal): a copy is "
+            "kept and every child that can still be read; what is lost is trained again"
         )
 
 

@@ -1,4 +1,4 @@
-"""Tables of evaluations that `scripts/collect.py` wrote."""
+"""Tables of evaluations that `nases collect` wrote."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def read(path: Path) -> Table:
 
     Raises:
         FileNotFoundError: If either is missing.
-        ValueError: If they are not what `scripts/collect.py` writes; NewerVersionError if a newer version wrote them.
+        ValueError: If they are not what `nases collect` writes; NewerVersionError if a newer version wrote them.
     """
     card_file = card_path(path)
     for file in (path, card_file):
         if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; scripts/collect.py --table writes tables with their card")
+            raise FileNotFoundError(f"{file} is missing; nases collect --table writes tables with their card")
     try:
         card, data = parse_json(card_file.read_bytes()), path.read_bytes()
         check_schema(card, "table", card_file)
@@ -91,7 +91,7 @@ def read(path: Path) -> Table:
         raise
     except (ValueError, KeyError, TypeError, IndexError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} and its card {card_file} are not what scripts/collect.py writes now ({error!r}); write them again"
+            f"{path} and its card {card_file} are not what nases collect writes now ({error!r}); write them again"
         ) from error
 
 

@@ -18,7 +18,7 @@ def make(surrogate: str, noise: bool = False) -> Surrogate:
     """The surrogate of that name. Cheap: its models are read when they are first used.
 
     Args:
-        surrogate: One of SHIPPED, or a folder that `scripts/fit_surrogate.py` wrote.
+        surrogate: One of SHIPPED, or a folder that `nases fit-surrogate` wrote.
         noise: Whether accuracies vary with the child seed, as those of real children do.
 
     Raises:
@@ -27,7 +27,7 @@ def make(surrogate: str, noise: bool = False) -> Surrogate:
     """
     if type(noise) is not bool:
         raise ValueError(f"noise is {shown(noise)}; expected True or False")
-    known = f"one of {SHIPPED} or a folder that scripts/fit_surrogate.py wrote"
+    known = f"one of {SHIPPED} or a folder that nases fit-surrogate wrote"
     folder = check_path("the surrogate", surrogate, known)
     path = FITTED / folder if folder in SHIPPED else Path(folder)
     if not path.is_dir():

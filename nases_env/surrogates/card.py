@@ -82,7 +82,7 @@ def parse(data: bytes, file: Path) -> Card:
         raise
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise ValueError(
-            f"{file} is no card that scripts/fit_surrogate.py writes now ({error}); fit the surrogate again"
+            f"{file} is no card that nases fit-surrogate writes now ({error}); fit the surrogate again"
         ) from error
 
 

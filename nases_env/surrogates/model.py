@@ -126,13 +126,13 @@ class Surrogate:
         if (found := hashlib.sha256(data).hexdigest()) != self.card["trees_sha256"]:
             raise ValueError(
                 f"{file} has the hash {found}; its card {self.path / CARD} belongs to "
-                f"{self.card['trees_sha256']}: one of the two is damaged. Fit it again with scripts/fit_surrogate.py"
+                f"{self.card['trees_sha256']}: one of the two is damaged. Fit it again with nases fit-surrogate"
             )
         try:
             text = trees.checked(data, self._features.count, len(TARGETS))
         except ValueError as error:
             raise ValueError(
-                f"{file} holds no trees that scripts/fit_surrogate.py writes now ({error}); fit the surrogate again"
+                f"{file} holds no trees that nases fit-surrogate writes now ({error}); fit the surrogate again"
             ) from error
         return Regressor(card.coefficients, card.intercepts, Booster(model_str=text))
 
@@ -187,5 +187,5 @@ def save(path: Path, regressor: Regressor, noise: Noise, card: dict[str, Any]) -
 
 def _read(file: Path) -> bytes:
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; fit the surrogate again with scripts/fit_surrogate.py")
+        raise FileNotFoundError(f"{file} is missing; fit the surrogate again with nases fit-surrogate")
     return file.read_bytes()

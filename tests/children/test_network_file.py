@@ -98,7 +98,7 @@ def test_a_kill_between_the_files_leaves_no_network_of_other_weights(folder, mon
     monkeypatch.setattr(network_file.files, "write_json", killed)
     with pytest.raises(KeyboardInterrupt):
         write_network(folder, "macro")
-    with pytest.raises(FileNotFoundError, match=r"network.json is missing; scripts/train_final.py"):
+    with pytest.raises(FileNotFoundError, match=r"network.json is missing; nases train-final"):
         build.load(folder)
 
 
@@ -108,7 +108,7 @@ def test_a_missing_file_is_named(folder, name, instead):
     (folder / name).unlink()
     if instead == "a folder":
         (folder / name).mkdir()
-    with pytest.raises(FileNotFoundError, match=f"{name} is missing; scripts/train_final.py writes it"):
+    with pytest.raises(FileNotFoundError, match=f"{name} is missing; nases train-final writes it"):
         build.load(folder)
 
 

@@ -60,7 +60,7 @@ def test_some_of_it_is_a_table_too(few):
 @pytest.mark.parametrize("missing", ["table", "card"])
 def test_missing_files_are_named(missing, few):
     (few if missing == "table" else table.card_path(few)).unlink()
-    with pytest.raises(FileNotFoundError, match=r"is missing; scripts/collect.py"):
+    with pytest.raises(FileNotFoundError, match=r"is missing; nases collect"):
         table.read(few)
 
 
@@ -82,5 +82,5 @@ def test_missing_files_are_named(missing, few):
 )
 def test_damaged_tables_are_refused(damage, few):
     damage(few)
-    with pytest.raises(ValueError, match="not what scripts/collect.py writes now"):
+    with pytest.raises(ValueError, match="not what nases collect writes now"):
         table.read(few)

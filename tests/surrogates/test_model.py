@@ -149,14 +149,14 @@ WRONG += [
 @pytest.mark.parametrize("change", WRONG)
 def test_a_card_of_something_else_is_refused(change, copy):
     change_card(copy / "card.json", **change)
-    with pytest.raises(ValueError, match="no card that scripts/fit_surrogate.py writes now"):
+    with pytest.raises(ValueError, match="no card that nases fit-surrogate writes now"):
         Surrogate(copy)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b"\xff\x00", b"[" * 100_000, b'{"a":' * 100_000])
 def test_what_is_no_card_at_all_is_refused(text, copy):
     (copy / "card.json").write_bytes(text)
-    with pytest.raises(ValueError, match="no card that scripts/fit_surrogate.py writes now"):
+    with pytest.raises(ValueError, match="no card that nases fit-surrogate writes now"):
         Surrogate(copy)
 
 
@@ -165,7 +165,7 @@ def test_trees_that_lead_nowhere_are_refused_although_their_hash_agrees(change, 
     trees = (copy / "trees.txt").read_text().replace(*change, 1).encode()
     (copy / "trees.txt").write_bytes(trees)
     change_card(copy / "card.json", trees_sha256=hashlib.sha256(trees).hexdigest())
-    with pytest.raises(ValueError, match=r"trees.txt holds no trees that scripts/fit_surrogate.py writes now"):
+    with pytest.raises(ValueError, match=r"trees.txt holds no trees that nases fit-surrogate writes now"):
         Surrogate(copy).predict(rows[:1], KEYS[:1], [0])
 
 

@@ -121,7 +121,7 @@ def read_card(path: Path) -> dict:
     card_path = path.with_suffix(".json")
     for file in (path, card_path):
         if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; scripts/pretrain.py writes weights with their card")
+            raise FileNotFoundError(f"{file} is missing; nases pretrain writes weights with their card")
     try:
         card = parse_json(card_path.read_bytes())
         check_schema(card, "decoder", card_path)
@@ -134,7 +134,7 @@ def read_card(path: Path) -> dict:
         raise
     except ValueError as error:
         raise ValueError(
-            f"{card_path} is no card of an autoencoder that scripts/pretrain.py wrote: {error}; make it again"
+            f"{card_path} is no card of an autoencoder that nases pretrain wrote: {error}; make it again"
         ) from error
     return card
 
@@ -179,7 +179,7 @@ class Autoencoder(Decoder):
                 parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
                 found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
         except safetensors.SafetensorError as error:
-            raise ValueError(f"{self.path} is damaged ({error}); make it again with scripts/pretrain.py") from error
+            raise ValueError(f"{self.path} is damaged ({error}); make it again with nases pretrain") from error
         for name, shape in self._shapes().items():
             found_shape, found_type = found.get(name, (None, None))
             if (found_shape, found_type) != (shape, "F32"):
@@ -202,7 +202,7 @@ class Autoencoder(Decoder):
             tensors = {name: loaded[name] for name in self._shapes()}
             _check_numbers(tensors)
         except (safetensors.SafetensorError, LookupError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path} is damaged ({error}); make it again with scripts/pretrain.py") from error
+            raise ValueError(f"{self.path} is damaged ({error}); make it again with nases pretrain") from error
         return tensors
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:

@@ -220,7 +220,7 @@ def test_help_lists_every_option_with_a_sentence(run):
         (["--env-id", "CartPole-v1"], "no NASES environment"),
         (["--dataset", "mnist"], "there is no dataset 'mnist'"),
         (["--protocol", "cifar10-mini"], "train_images=9000"),
-        (["--protocol", "digits-final"], "train_final.py"),
+        (["--protocol", "digits-final"], "nases train-final"),
         (["--device", "tpu9000"], "tpu9000"),
         (["--seed", -1], "--seed -1"),
         (["--start-from", "/nowhere/best.json"], "/nowhere/best.json"),

@@ -261,20 +261,20 @@ def test_a_copy_decodes_like_the_shipped_file(copy, actions, decoded):
 
 
 def test_missing_weights_name_the_file_and_the_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is missing; scripts/pretrain\.py"):
+    with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is missing; nases pretrain"):
         embeddings.make(str(tmp_path / "mine.safetensors"), SPACE)
 
 
 def test_missing_card_names_the_card(copy):
     copy.with_suffix(".json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"macro-autoencoder-uniform\.json is missing; scripts/pretrain\.py"):
+    with pytest.raises(FileNotFoundError, match=r"macro-autoencoder-uniform\.json is missing; nases pretrain"):
         embeddings.make(str(copy), SPACE)
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", "truncated"])
 def test_damaged_weights_say_so_at_once(copy, content):
     copy.write_bytes(copy.read_bytes()[:-1000] if content == "truncated" else content)
-    with pytest.raises(ValueError, match=r"macro-autoencoder-uniform\.safetensors is damaged.*scripts/pretrain\.py"):
+    with pytest.raises(ValueError, match=r"macro-autoencoder-uniform\.safetensors is damaged.*nases pretrain"):
         embeddings.make(str(copy), SPACE)
 
 
