@@ -1,0 +1,92 @@
+"""A search from its settings to its end, without a command around it."""
+
+import csv
+import json
+
+import pytest
+
+from agents.reinforce import Reinforce
+from agents.search.run_directory import RunDirectory
+from agents.search.session import Session
+from agents.search.settings import SearchSettings
+from nases_env.env import NASESEnv
+
+SURROGATE = {"env_id": "NASES-Digits-Surrogate-v0", "seed": 3}
+
+
+def _rewards(folder):
+    with (folder / "children.csv").open(encoding="utf-8") as file:
+        return [row["reward"] for row in csv.DictReader(file)]
+
+
+def test_a_search_runs_is_gone_on_with_and_finds_the_same(tmp_path):
+    outcome = Session(SearchSettings(**SURROGATE, children=4), RunDirectory(tmp_path / "run")).run()
+    assert (outcome.children, outcome.interrupted, outcome.errors) == (4, False, ())
+    first = _rewards(tmp_path / "run")
+    assert outcome.best.reward == max(map(float, first))
+    outcome = Session(SearchSettings(**SURROGATE, children=6), RunDirectory(tmp_path / "run"), resume=True).run()
+    assert outcome.children == 6 and _rewards(tmp_path / "run")[:4] == first
+
+
+def test_settings_of_another_search_are_refused(tmp_path):
+    Session(SearchSettings(**SURROGATE, children=2), RunDirectory(tmp_path)).run()
+    with pytest.raises(FileExistsError, match="--resume"):
+        Session(SearchSettings(**SURROGATE, children=2), RunDirectory(tmp_path))
+    with pytest.raises(ValueError, match="agent: 'reinforce', now 'random'"):
+        Session(SearchSettings(**SURROGATE, children=2, agent="random"), RunDirectory(tmp_path), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"children": 0}, "--children 0 has to be at least 1"),
+        ({"batch": 0}, "--batch 0 has to be at least 1"),
+        ({"agent": "hill"}, "no agent 'hill'"),
+        ({"device": "cpu"}, "device is .cpu., but a surrogate trains nothing"),
+        ({"agent": "tpe", "agent_settings": ("speed",)}, "'speed' overrides nothing"),
+    ],
+)
+def test_wrong_settings_leave_no_folder(tmp_path, settings, words):
+    with pytest.raises(ValueError, match=words):
+        Session(SearchSettings(**SURROGATE | settings), RunDirectory(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_went_wrong_is_told_and_what_was_found_before_is_recorded(tmp_path, monkeypatch):
+    session = Session(SearchSettings(**SURROGATE, children=5, agent="random"), RunDirectory(tmp_path))
+    step, children = NASESEnv.step, iter(range(2))
+
+    def fail_at_the_third(environment, action):
+        if next(children, None) is None:
+            raise OSError("the disk is full")
+        return step(environment, action)
+
+    monkeypatch.setattr(NASESEnv, "step", fail_at_the_third)
+    outcome = session.run()
+    assert [str(error) for error in outcome.errors] == ["the disk is full"]
+    assert outcome.children == 2 == len(_rewards(tmp_path))
+
+
+def test_ctrl_c_ends_a_search_and_keeps_what_it_learned(tmp_path, monkeypatch):
+    session = Session(SearchSettings(**SURROGATE, children=50), RunDirectory(tmp_path))
+    tell, calls = Reinforce.tell, iter(range(3))
+
+    def interrupted_at_the_fourth(*given):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return tell(*given)
+
+    monkeypatch.setattr(Reinforce, "tell", interrupted_at_the_fourth)
+    outcome = session.run()
+    assert outcome.interrupted and outcome.children == 4
+    assert (tmp_path / "controller.safetensors").is_file()
+
+
+def test_a_search_starts_from_a_known_network_whatever_becomes_of_its_folder(tmp_path):
+    Session(SearchSettings(**SURROGATE, children=2), RunDirectory(tmp_path / "other")).run()
+    known = str(tmp_path / "other")
+    session = Session(SearchSettings(**SURROGATE, children=1, start_from=known), RunDirectory(tmp_path / "run"))
+    assert "15 operation" in session.describe_start()
+    assert session.run().children == 1
+    stored = RunDirectory(tmp_path / "run").options()["start_from"]
+    assert json.loads(stored)["space"] == "macro"
