@@ -21,7 +21,7 @@ from nases_env.episode import Episode, step_info
 from nases_env.evaluators import choice
 from nases_env.evaluators.base import Evaluator, RowsEvaluator
 from nases_env.ledger import JournalLedger, Ledger
-from nases_env.pipeline import Child, Pipeline
+from nases_env.pipeline import Pipeline, Walk
 from nases_env.search_spaces.base import HIGH, LOW, Architecture
 from nases_env.words import shown
 
@@ -272,7 +272,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
         self.reward_function = rewards.make(reward)
         """The reward function, which turns an evaluation into a reward."""
         self._episode = Episode(self.space)
-        self._prefetched: deque[tuple[np.ndarray, Child]] = deque()
+        self._prefetched: deque[tuple[np.ndarray, Walk]] = deque()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -418,7 +418,7 @@ def _defaults() -> dict[str, Any]:
     return {name: parameter.default for name, parameter in inspect.signature(NASESEnv).parameters.items()}
 
 
-def tell(child: Child, episode: Episode) -> dict[str, Any]:
+def tell(child: Walk, episode: Episode) -> dict[str, Any]:
     """Go on to a child; returns what `step` tells about it."""
     key = child.architecture.key
     return step_info(child.evaluation, str(child.architecture), key, episode.take(child.row, key))

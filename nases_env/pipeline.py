@@ -18,7 +18,7 @@ from nases_env.search_spaces import Architecture, SearchSpace
 
 
 @dataclass(frozen=True)
-class Child:
+class Walk:
     """What one action led to, from its origin vector to its reward."""
 
     origin: np.ndarray
@@ -108,11 +108,11 @@ class Pipeline:
         found = cast(RowsEvaluator, self.evaluator).evaluate_rows(rows, keys, child_seeds)
         return Rows(origins, rows, texts, keys, found, self._reward(found))
 
-    def __call__(self, actions: np.ndarray, child_seeds: Sequence[int]) -> list[Child]:
+    def __call__(self, actions: np.ndarray, child_seeds: Sequence[int]) -> list[Walk]:
         """Walk from actions (K, n) in [0, 1], each with its child seed; see `walk`."""
         return list(self.walk(actions, child_seeds))
 
-    def walk(self, actions: np.ndarray, child_seeds: Sequence[int]) -> Iterator[Child]:
+    def walk(self, actions: np.ndarray, child_seeds: Sequence[int]) -> Iterator[Walk]:
         """Walk from actions (K, n) in [0, 1], each with its child seed.
 
         Yields:
@@ -127,7 +127,7 @@ class Pipeline:
         architectures = [self.space.architecture(row) for row in rows]
         found = self._evaluations(ledger, evaluator, actions, architectures, child_seeds)
         for origin, row, architecture, rewarded in zip(origins, rows, architectures, found, strict=True):
-            yield Child(origin, row, architecture, *rewarded)
+            yield Walk(origin, row, architecture, *rewarded)
 
     @staticmethod
     def _repeated(known: Mapping[int, Evaluation | None], first: int) -> Evaluation | None:

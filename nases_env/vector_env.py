@@ -20,7 +20,7 @@ from nases_env.env import NASESEnv, tell
 from nases_env.episode import Episode, step_info
 from nases_env.evaluators.choice import TRAINING, surrogate_name
 from nases_env.executors import check_executor
-from nases_env.pipeline import Child, Rows
+from nases_env.pipeline import Rows, Walk
 from nases_env.rewards import Reward
 from nases_env.search_spaces import SearchSpace
 from nases_env.threads import cores
@@ -250,7 +250,7 @@ def _of_rows(found: Rows, episodes: Sequence[Episode]) -> Outcome:
     return Outcome(found.origins, found.rewards, step_info(found.evaluations, found.texts, found.keys, cached))
 
 
-def _of_children(children: Sequence[Child], episodes: Sequence[Episode]) -> Outcome:
+def _of_children(children: Sequence[Walk], episodes: Sequence[Episode]) -> Outcome:
     """What children brought; their searches go on to them."""
     infos = [tell(child, episode) for child, episode in zip(children, episodes, strict=True)]
     origins, rewards = zip(*((child.origin, child.reward) for child in children), strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nases_env import embeddings
 from nases_env.env import NASESEnv
-from nases_env.pipeline import Child
+from nases_env.pipeline import Walk
 from nases_env.search_spaces.base import HIGH, LOW
 
 SHARES = {"uniform": 0.4, "decoder": 0.4, "mutation": 0.2}
@@ -127,7 +127,7 @@ def collect(environment: NASESEnv, plan: Plan) -> Iterator[list[dict[str, Any]]]
         yield list(map(row, requests, children))
 
 
-def row(request: Request, child: Child) -> dict[str, Any]:
+def row(request: Request, child: Walk) -> dict[str, Any]:
     """What the table tells about a child."""
     evaluation = child.evaluation
     measured = {

@@ -35,12 +35,19 @@ def claim(folder: Path, identity: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "training.json"
-    before = _read(file, "training", {}) if file.is_file() else identity
+    before = _with_every_field(_read(file, "training", {})) if file.is_file() else identity
     if different := [name for name in identity if before.get(name) != identity[name]]:
         raise FileExistsError(
             f"{folder} belongs to a training with another {', '.join(different)}; choose another --out"
         )
     files.write_json(file, {"schema": SCHEMA["training"], **identity})
+
+
+def _with_every_field(identity: dict[str, Any]) -> dict[str, Any]:
+    """The identity that an earlier version wrote, whose protocol lacks the fields that did not exist then."""
+    if not isinstance(protocol := identity.get("protocol"), dict):
+        return identity
+    return identity | {"protocol": json.loads(json.dumps(dataclasses.asdict(Protocol()))) | protocol}
 
 
 def measured_accuracy(folder: Path) -> float | None:

@@ -70,7 +70,7 @@ class MicroChild(Child):
             reductions = [True] if stage else []
             for reduces in [*reductions, *[False] * protocol.stage_cells]:
                 nodes = architecture.reduction if reduces else architecture.normal
-                cell = Cell(nodes, before_last, last, width, halved, reduces, device)
+                cell = CellNetwork(nodes, before_last, last, width, halved, reduces, device)
                 self.cells.append(cell)
                 before_last, last, halved = last, cell.outputs, reduces
         self._auxiliary_cell = len(self.cells) - protocol.stage_cells - 1
@@ -79,8 +79,8 @@ class MicroChild(Child):
         self.classifier = mark(Linear(last.stored, classes, device=device), None, last)
 
     @property
-    def _cells(self) -> list[Cell]:
-        return cast("list[Cell]", list(self.cells))
+    def _cells(self) -> list[CellNetwork]:
+        return cast("list[CellNetwork]", list(self.cells))
 
     def flops(self, image_size: int) -> int:  # noqa: D102
         side, before = image_size, image_size
@@ -122,7 +122,7 @@ class MicroChild(Child):
         return self.classifier(nn.functional.relu(last).mean(dim=(2, 3))), auxiliary
 
 
-class Cell(nn.Module):
+class CellNetwork(nn.Module):
     """Nodes that each add two operations. The cell's output is the nodes that no node reads, concatenated.
 
     Args:

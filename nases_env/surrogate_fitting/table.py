@@ -19,7 +19,7 @@ from nases_env import search_spaces
 from nases_env.children.protocol import Protocol
 from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
-from nases_env.surrogates.macro import Images
+from nases_env.surrogates.macro import ImageShape
 from nases_env.untrusted import parse_json
 
 SUFFIX = ".csv.gz"
@@ -38,7 +38,7 @@ class Table:
     """Hash of the file."""
     space: SearchSpace
     protocol: Protocol
-    images: Images
+    images: ImageShape
     failed: int
     """Evaluations that were left out."""
     rows: np.ndarray
@@ -115,7 +115,7 @@ def _table(card: dict[str, Any], sha256: str, lines: Sequence[dict[str, str]]) -
         sha256,
         space,
         protocol,
-        Images(**card["images"]),
+        ImageShape(**card["images"]),
         len(lines) - len(kept),
         np.stack([space.row(architectures[index]) for index in kept]),
         keys[kept],

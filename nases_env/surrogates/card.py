@@ -14,7 +14,7 @@ from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
 from nases_env.surrogates import features
 from nases_env.surrogates.features import Features
-from nases_env.surrogates.macro import Images
+from nases_env.surrogates.macro import ImageShape
 from nases_env.untrusted import check_size, check_types, numbers, parse_json
 
 TARGETS = ("train_accuracy", "validation_accuracy")
@@ -94,8 +94,8 @@ def _card(fields: dict[str, Any]) -> Card:
         )
     fields["dataset"].encode()  # half a character, which JSON can hold, cannot be printed
     space, protocol = search_spaces.make(fields["space"], fields["rules"]), _protocol(fields["protocol"])
-    check_types(fields["images"], dict.fromkeys(Images._fields, int))
-    images = Images(**{name: check_size(value, name) for name, value in fields["images"].items()})
+    check_types(fields["images"], dict.fromkeys(ImageShape._fields, int))
+    images = ImageShape(**{name: check_size(value, name) for name, value in fields["images"].items()})
     inputs = features.make(space, protocol, images)
     check_types(fields["linear"], dict.fromkeys(TARGETS, dict))
     linear = [fields["linear"][target] for target in TARGETS]

@@ -8,7 +8,7 @@ import numpy as np
 
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces import SearchSpace, registry
-from nases_env.surrogates.macro import Images
+from nases_env.surrogates.macro import ImageShape
 
 VERSION = 1
 """Version of the features. A surrogate that was fitted on another version's would predict nonsense."""
@@ -33,7 +33,7 @@ class Features(typing.Protocol):
         """The decisions of rows (K, m) themselves as numbers, float64 (K, n)."""
 
 
-def make(space: SearchSpace, protocol: Protocol, images: Images) -> Features:
+def make(space: SearchSpace, protocol: Protocol, images: ImageShape) -> Features:
     """The features of a space's architectures.
 
     Raises:

@@ -25,7 +25,7 @@ _STAGE = np.arange(LAYERS) * STAGES // LAYERS
 _SAME_STAGE = _STAGE[:, None] == _STAGE
 
 
-class Images(NamedTuple):
+class ImageShape(NamedTuple):
     """The images that children see."""
 
     side: int
@@ -47,7 +47,7 @@ class MacroFeatures:
         images: The images that children see.
     """
 
-    def __init__(self, space: SearchSpace, protocol: Protocol, images: Images):
+    def __init__(self, space: SearchSpace, protocol: Protocol, images: ImageShape):
         self._space = space
         self._sizes = MacroSizes(space, protocol, *images)
         self._layers = _layer_table()

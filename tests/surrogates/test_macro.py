@@ -10,9 +10,9 @@ from nases_env.children.macro_sizes import MacroSizes
 from nases_env.children.padding import count_parameters
 from nases_env.children.presets import PRESETS
 from nases_env.search_spaces.macro import LAYERS
-from nases_env.surrogates.macro import DECAYS, Images, MacroFeatures
+from nases_env.surrogates.macro import DECAYS, ImageShape, MacroFeatures
 
-DIGITS = Images(8, 1, 10)
+DIGITS = ImageShape(8, 1, 10)
 
 
 def chain(space, filters=10, operation=10.0, size=5.0):
@@ -28,9 +28,9 @@ def chain(space, filters=10, operation=10.0, size=5.0):
     ("preset", "images"),
     [
         ("digits", DIGITS),
-        ("cifar10-mini", Images(16, 3, 10)),
-        ("v1-search", Images(32, 3, 7)),
-        ("digits", Images(7, 1, 4)),
+        ("cifar10-mini", ImageShape(16, 3, 10)),
+        ("v1-search", ImageShape(32, 3, 7)),
+        ("digits", ImageShape(7, 1, 4)),
     ],
 )
 def test_sizes_are_exactly_those_of_the_built_children(preset, images, space, rows):
