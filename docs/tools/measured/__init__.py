@@ -1,0 +1,30 @@
+"""The tables of measurements that the documentation shows, each a function of the files in docs/results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from measured import comparisons, embeddings, evaluations
+
+TABLES: dict[str, Callable[[], str]] = {
+    "headline": comparisons.headline,
+    "digits-surrogate": comparisons.surrogate_comparison,
+    "digits-surrogate-300": comparisons.three_hundred_seeds,
+    "digits": partial(comparisons.real_comparison, "arena-digits", 100),
+    "digits-micro": partial(comparisons.real_comparison, "arena-digits-micro", 60),
+    "ablation": comparisons.ablation,
+    "tuned": comparisons.tuned,
+    "table1": embeddings.table1,
+    "coverage": embeddings.coverage,
+    "coverage-micro": embeddings.coverage_micro,
+    "landscape": embeddings.landscape,
+    "micro-sizes": embeddings.micro_sizes,
+    "presets": evaluations.presets,
+    "noise-floor": evaluations.noise_floor,
+    "collected": evaluations.collected,
+    "fidelity": evaluations.fidelity,
+    "surrogate-scores": evaluations.surrogate_scores,
+    "surrogate-baselines": evaluations.surrogate_baselines,
+}
+"""What makes each table, by the name that pages mark it with."""

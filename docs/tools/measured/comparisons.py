@@ -1,0 +1,156 @@
+"""Tables of comparisons of agents."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.arena.statistics import Interval, probability_of_improvement
+from measured.formatting import Row, interval, markdown, read
+
+
+def iqm(row: Row) -> str:
+    """The middle half's mean with its 95 % interval."""
+    return interval(row["iqm"], row["iqm_low"], row["iqm_high"], 3)
+
+
+def iqm_and_range(row: Row) -> str:
+    """The middle half's mean with the worst and the best search."""
+    return f"{float(row['iqm']):.3f} ({float(row['worst']):.3f}, {float(row['best']):.3f})"
+
+
+def over_random(row: Row) -> str:
+    """The probability of a better search than random search's, with its interval."""
+    return interval(row["probability_over_random"], row["probability_low"], row["probability_high"], 2)
+
+
+def to_random_best(row: Row) -> str:
+    """How many children it took to reach random search's median best reward."""
+    children = float(row["children_to_random_best"])
+    return f"{children:.0f}" if np.isfinite(children) else "never"
+
+
+def ordered(name: str) -> list[Row]:
+    """The rows of a comparison, the highest score first."""
+    return sorted(read(name), key=lambda row: -float(row["iqm"]))
+
+
+def agent(row: Row, usual_seeds: str) -> str:
+    """An agent's name, with a mark where it had another number of seeds than the others."""
+    return f"`{row['agent']}`" + ("" if row["seeds"] == usual_seeds else "¹")
+
+
+def surrogate_comparison() -> str:
+    """Every agent on the digits surrogate."""
+    chosen = {row["agent"]: row for row in read("arena-digits-surrogate-chosen.csv")}
+    rows = ordered("arena-digits-surrogate.csv")
+    header = [
+        "agent", "best reward of 100, IQM (95 % interval)", "chosen child's accuracy without noise",
+        "probability over random (interval)", "children to random's best", "distinct",
+    ]  # fmt: skip
+    return markdown(
+        header,
+        [
+            [
+                agent(row, rows[0]["seeds"]),
+                iqm(row),
+                iqm(chosen[row["agent"]]),
+                over_random(row),
+                to_random_best(row),
+                f"{float(row['unique']):.0f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def three_hundred_seeds() -> str:
+    """The quick agents on 300 seeds, also against random search in the origin space."""
+    found: dict[str, list[float]] = {}
+    rows = ordered("arena-digits-surrogate-300.csv")
+    for search in read("arena-digits-surrogate-searches.csv"):
+        found.setdefault(search["agent"], []).append(float(search["best_reward"]))
+    scores = {row["agent"]: np.array(found[row["agent"]][: int(row["seeds"])]) for row in rows}
+    over = {name: probability_of_improvement(own, scores["random-origin"]) for name, own in scores.items()}
+    header = [
+        "agent", "best reward of 100, IQM (95 % interval)", "probability over random (interval)",
+        "over random in the origin space", "children to random's best",
+    ]  # fmt: skip
+    return markdown(
+        header,
+        [
+            [
+                agent(row, row["seeds"]),
+                iqm(row),
+                over_random(row),
+                _interval(over[row["agent"]]),
+                to_random_best(row),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _interval(found: Interval) -> str:
+    return interval(found.value, found.low, found.high, 2)
+
+
+def headline() -> str:
+    """README's table: who is better than random search, and by how much."""
+    header = ["agent", "best reward of 100 children (95 % interval)", "better than random search with a probability of"]
+    return markdown(
+        header,
+        [[agent(row, row["seeds"]), iqm(row), over_random(row)] for row in ordered("arena-digits-surrogate-300.csv")],
+    )
+
+
+def real_comparison(name: str, children: int) -> str:
+    """A comparison that trained every child, with its chosen children's accuracies."""
+    chosen = {row["agent"]: row for row in read(f"{name}-chosen.csv")}
+    header = [
+        "agent", f"best reward of {children}, IQM of 5 (worst, best)",
+        "chosen child's accuracy with fresh child seeds", "probability over random (interval)",
+        "children to random's best",
+    ]  # fmt: skip
+    return markdown(
+        header,
+        [
+            [
+                agent(row, row["seeds"]),
+                iqm_and_range(row),
+                iqm_and_range(chosen[row["agent"]]),
+                over_random(row),
+                to_random_best(row),
+            ]
+            for row in ordered(f"{name}.csv")
+        ],
+    )
+
+
+def ablation() -> str:
+    """What each part of REINFORCE is worth."""
+    header = ["", "chosen child's accuracy without noise, IQM (95 % interval)", "probability over random (interval)"]
+    rows = ordered("arena-ablation.csv")
+    return markdown(header, [[agent(row, row["seeds"]), iqm(row), over_random(row)] for row in rows])
+
+
+def given(entry: str) -> str:
+    """The settings of an entry of a comparison, with spaces between them."""
+    return entry.partition(":")[2].replace(",", " ")
+
+
+def tuned() -> str:
+    """The configuration of each agent that won its tuning."""
+    best: dict[str, Row] = {}
+    for row in read("arena-tuning.csv"):
+        rank = (int(row["round"]), float(row["mean"]))
+        known = best.get(row["agent_tuned"])
+        if known is None or rank > (int(known["round"]), float(known["mean"])):
+            best[row["agent_tuned"]] = row
+    header = ["agent", "settings that won", "seeds", "probability over random (interval)"]
+    return markdown(
+        header,
+        [
+            [f"`{name}`", f"`{given(row['agent']) or 'the defaults'}`", row["seeds"], over_random(row)]
+            for name, row in best.items()
+        ],
+    )
