@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 
-.PHONY: install search test lint
+.PHONY: install search test lint docs
 
 install: $(VENV)/installed
 
@@ -24,3 +24,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Builds from what is installed: after the first time it needs no network.
+docs: $(VENV)/docs-installed
+	$(BIN)/python docs/tools/insert_tables.py
+	$(BIN)/sphinx-build -W --keep-going docs docs/_build/html
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
