@@ -93,7 +93,7 @@ def test_a_new_space_without_decoders_and_features_says_so(third):
 def test_a_space_is_registered_once(third):
     with pytest.raises(ValueError, match="there is a search space 'toy' already"):
         registry.register(toy.REGISTRATION)
-    with pytest.raises(ValueError, match="no search space 'other'; choose one of macro, micro, toy"):
+    with pytest.raises(ValueError, match=f"no search space 'other'; choose one of {', '.join(registry.REGISTERED)}"):
         search_spaces.make("other")
 
 
