@@ -83,6 +83,12 @@ class Comparison:
             f"80 % (random search's standard deviation {deviation:.3f}, {len(random)} seeds, 5 % level).",
             f"children_to_random_best: to reach {self.goal:.3f}, the median best reward of random search's "
             f"{self._run['children']}.",
+            *(
+                f"{name} built the same children as {BASELINE}: its budget of {self._run['children']} is over before "
+                "it chooses by itself. Compare with more children."
+                for name in self.records
+                if name != BASELINE and self._built(name) == self._built(BASELINE)
+            ),
         ]
 
     def write(self, out: Path, command: str) -> None:
@@ -102,6 +108,10 @@ class Comparison:
         title = f"{self._run['env_id']}: {self._run['children']} children"
         page.write(out / "index.html", title, notes, rows, pictures)
         (out / "notes.txt").write_text("\n".join(notes) + "\n", encoding="utf-8")
+
+    def _built(self, name: str) -> list[list[str]]:
+        """The keys of what an agent's searches built."""
+        return [[row["architecture_key"] for row in record["children"]] for record in self.records[name]]
 
     @property
     def _run(self) -> dict[str, Any]:

@@ -95,5 +95,6 @@ def main(options: Options) -> int:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
     print(table(comparison.summary))
+    print(*comparison.notes(), sep="\n")
     print(f"summary: {options.out / 'summary.csv'}; page: {options.out / 'index.html'}")
     return 0

@@ -26,8 +26,8 @@ class Options:
 
     runs: tuple[Path, ...]
     """Folders of searches."""
-    out: Path = Path("curves.png")
-    """The picture."""
+    out: Path | None = None
+    """The picture; None: curves.png in the first search's folder."""
 
 
 def read_rewards(run: Path) -> np.ndarray:
@@ -69,6 +69,7 @@ def main(options: Options) -> int:
     axes.set(xlabel="children", ylabel="reward")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(options.out)
-    print(f"picture: {options.out}")
+    path = options.out or options.runs[0] / "curves.png"
+    figure.savefig(path)
+    print(f"picture: {path}")
     return 0

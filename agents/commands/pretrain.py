@@ -74,6 +74,7 @@ def train_model(options: Options) -> None:
         else:
             job.settings = fit_minutes(job.settings, options.minutes, job.device)
     job.claim(options.overwrite)
+    print(_told_steps(job.settings), flush=True)
     with tqdm(unit="step") as bar:
         card = job.run(bar)
     print(f"test loss {card['test_loss']} on {pretraining.TEST_VECTORS:,} vectors never trained on", end="")
@@ -82,6 +83,16 @@ def train_model(options: Options) -> None:
     print(f", {card['steps']} steps, {card['minutes']} minutes")
     print(f"weights: {job.out}, card: {job.out.with_suffix('.json')}")
     print(f"TensorBoard: tensorboard --logdir {job.folder}")
+
+
+def _told_steps(settings: PretrainingSettings) -> str:
+    """How long training is: the fine-tune has steps of its own, whatever --steps says."""
+    if not settings.finetune_steps:
+        return f"{settings.steps:,} steps"
+    return (
+        f"{settings.steps:,} steps and {settings.finetune_steps:,} of the fine-tune, which --finetune-steps 0 leaves "
+        f"out: {settings.total_steps:,} together"
+    )
 
 
 def train_table1(options: Options) -> None:

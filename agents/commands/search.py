@@ -20,6 +20,7 @@ import tyro
 
 from agents.commands import startup
 from agents.reinforce import ReinforceSettings
+from agents.search import dry_run
 from agents.search.run_directory import RunDirectory
 from agents.search.session import FAILURES, Outcome, Session
 from agents.search.settings import SearchSettings
@@ -36,6 +37,8 @@ class Options(SearchSettings):
     """Go on with the search in run_dir, with the settings it was started with; start it if there is none."""
     repair: bool = False
     """With --resume: make a damaged journal usable first. A copy and every whole record are kept."""
+    dry_run: bool = False
+    """Only read the data, tell classes, size and time of children, and stop; nothing is written."""
     trust: bool = False
     """Whether the settings of a folder, that of --resume or --start-from, may name an environment of another package,
     whose code is run, and links in it may lead elsewhere."""
@@ -107,6 +110,8 @@ def main(options: Options) -> int:
     folder = options.folder()
     try:
         options.check()
+        if options.dry_run:
+            return _tell(options)
         if options.repair:
             _repair(folder)
         session = Session(options, folder, options.resume)
@@ -127,6 +132,14 @@ def main(options: Options) -> int:
         return startup.WRONG
     _summarise(outcome, folder)
     return startup.INTERRUPTED if outcome.interrupted else 0
+
+
+def _tell(options: Options) -> int:
+    """Tell what the search would do."""
+    environment = options.make_environment()
+    print("\n".join(dry_run.describe(environment, options.children)))
+    environment.close()
+    return 0
 
 
 def _replaying(outcome: Outcome) -> int | None:

@@ -13,7 +13,6 @@ from agents.search.recorder import Recorder
 from agents.search.run_directory import RunDirectory
 from agents.search.settings import SearchSettings, flat
 from agents.trace import BestChild
-from nases_env.env import NASESEnv
 from nases_env.evaluators import WorkerStartError
 from nases_env.search_spaces import Architecture
 
@@ -56,18 +55,15 @@ class Session:
         self._agent_class = settings.agent_class()
         self._agent_settings = settings.make_agent_settings()
         keywords = settings.keywords()
-        environment = gym.make(settings.env_id, **keywords).unwrapped  # without a journal, so that no folder is made
-        if not isinstance(environment, NASESEnv):
-            raise ValueError(f"{settings.env_id} is no NASES environment: {type(environment).__name__}")
-        self.environment = environment
+        self.environment = settings.make_environment()
         self.start = None if settings.start_from is None else self._known(settings.start_from)
         """The known network that the search starts from."""
         self._stored = {field.name: getattr(settings, field.name) for field in dataclasses.fields(SearchSettings)}
         self._stored["reinforce"] = dataclasses.asdict(settings.reinforce)
         # Resuming must not depend on another search's folder.
         self._stored["start_from"] = None if self.start is None else self.start.to_json()
-        environment.prepare()
-        protocol = dataclasses.asdict(environment.protocol)
+        self.environment.prepare()
+        protocol = dataclasses.asdict(self.environment.protocol)
         self._replayed = folder.start(self._stored, settings.env_id, keywords, protocol, resume)
         self._env = gym.make(
             settings.env_id,

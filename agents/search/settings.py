@@ -137,6 +137,18 @@ class SearchSettings:
             raise ValueError(f"{self.env_id} has no {', '.join(unknown)}; its options are {', '.join(known)}")
         return keywords
 
+    def make_environment(self) -> NASESEnv:
+        """The environment that is searched, without a journal, so that no folder is made.
+
+        Raises:
+            ValueError: If a keyword is wrong, or the id names another kind of environment.
+            gym.error.Error: If there is no such environment.
+        """
+        environment = gym.make(self.env_id, **self.keywords()).unwrapped
+        if not isinstance(environment, NASESEnv):
+            raise ValueError(f"{self.env_id} is no NASES environment: {type(environment).__name__}")
+        return environment
+
     def _environment(self) -> dict[str, Any]:
         """The keywords that were given."""
         given = {name: getattr(self, name) for name in ENVIRONMENT}

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import PIL
+from tqdm import tqdm
 
 from nases_env.children import image_files
 
@@ -23,6 +24,8 @@ Part = Literal["train", "test"]
 
 RULES = 3
 """Version of the rules by which files become pixels; arrays that other rules made are not used."""
+SILENT_SECONDS = 2.0
+"""Decoding that takes longer shows a progress bar."""
 
 
 class File(NamedTuple):
@@ -174,7 +177,8 @@ def _visible(folder: Path) -> list[Path]:
 
 def _decode(paths: list[Path], image_size: int | None, channels: int | None) -> np.ndarray:
     arrays, several = [], []
-    for path in paths:
+    # Tens of thousands of images take half a minute; a few are decoded without a word.
+    for path in tqdm(paths, desc="decoding images", unit="image", delay=SILENT_SECONDS, leave=False):
         picture = image_files.read(path)
         arrays.append(image_files.to_array(picture.image, image_size, channels))
         if picture.more_frames:

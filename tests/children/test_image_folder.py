@@ -51,6 +51,21 @@ def test_folder_gives_its_images_and_the_classes_in_alphabetical_order(root):
     assert images.labels.dtype == np.int64
 
 
+def test_decoding_that_takes_long_shows_how_far_it_is(root, monkeypatch, capsys):
+    fill(root)
+    monkeypatch.setattr(image_folder, "SILENT_SECONDS", 0.0)
+    read(root)
+    assert "decoding images: " in capsys.readouterr().err
+    read(root)  # from the cache
+    assert capsys.readouterr().err == ""
+
+
+def test_decoding_a_few_images_is_silent(root, capsys):
+    fill(root)
+    read(root)
+    assert capsys.readouterr().err == ""
+
+
 def test_train_and_test_folders_are_read_apart(root):
     train, test = fill(root, "train", count=2), fill(root, "test", count=1)
     put(root / "test" / "cat" / "0.png", pixels(99))

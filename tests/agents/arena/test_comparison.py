@@ -35,6 +35,12 @@ def test_children_are_counted_to_the_median_best_reward_of_random_search():
     assert "80 %" in comparison.notes()[0] and "to reach 0.400" in comparison.notes()[1]
 
 
+def test_an_agent_that_built_what_random_search_builds_is_named():
+    notes = Comparison(RECORDS | {"reinforce": RECORDS["random"]}, "best").notes()
+    assert len(notes) == 3 and notes[2].startswith("reinforce built the same children as random: its budget of 3")
+    assert len(Comparison(RECORDS, "best").notes()) == 2
+
+
 def test_chosen_children_may_be_scored_instead():
     comparison = Comparison(RECORDS | {"evolution": [_record(0, [0.1], []), _record(1, [0.1], [0.9])]}, "chosen")
     assert {name: list(scores) for name, scores in comparison.scores.items()} == {

@@ -44,6 +44,12 @@ def test_the_summary_has_a_row_an_agent_and_random_search_always(compared):
     assert [float(row["iqm"]) for row in rows] == sorted((float(row["iqm"]) for row in rows), reverse=True)
 
 
+def test_what_one_has_to_know_to_read_the_summary_is_printed_and_kept(compared):
+    out, printed = compared
+    notes = (out / "notes.txt").read_text().splitlines()[1:]
+    assert notes and all(note in printed for note in notes)
+
+
 def test_every_child_is_in_the_table_and_the_summary_follows_from_it(compared):
     children = _rows(compared[0] / "children.csv")
     assert len(children) == 3 * 3 * 12

@@ -27,6 +27,13 @@ def test_it_draws_every_agent_and_prints_a_line_per_search(run, tmp_path):
     assert (31, 119, 180) in colours and (255, 127, 14) in colours  # matplotlib's first two
 
 
+def test_the_picture_goes_into_the_first_searchs_folder_unless_told_otherwise(run, tmp_path):
+    runs = [_search(tmp_path / name, "random", 0, [0.1, 0.5]) for name in "ab"]
+    done = run("plot_curves.py", "--runs", *runs)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a" / "curves.png").is_file() and f"picture: {tmp_path / 'a' / 'curves.png'}" in done.stdout
+
+
 def test_a_folder_without_a_search_says_so(run, tmp_path):
     done = run("plot_curves.py", "--runs", tmp_path)
     assert done.returncode == 2 and "holds no search" in done.stderr

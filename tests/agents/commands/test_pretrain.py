@@ -39,6 +39,7 @@ def test_it_writes_weights_that_the_environment_can_use(trained):
     out, printed = trained
     card = json.loads(out.with_suffix(".json").read_text())
     assert card["test_loss"] < 75 and card["settings"]["steps"] == 400 and card["steps"] == 500
+    assert "400 steps and 100 of the fine-tune, which --finetune-steps 0 leaves out: 500 together" in printed
     assert f"test loss {card['test_loss']}" in printed and "46.15" in printed and str(out) in printed
     space = search_spaces.make()
     decoder = embeddings.make(str(out), space)
