@@ -10,18 +10,22 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from nases_env.children.layers import Conv2d, PointwiseConv2d
+from nases_env.children.layers import BatchNorm2d, Conv2d, PointwiseConv2d
 from nases_env.children.padding import Channels, mark, real_shape
 
 
 def conv_bn(inputs: Channels, outputs: Channels, size: int, bias: bool, device: str) -> list[nn.Module]:
     """A convolution that keeps the images' size, and its batch normalisation."""
-    convolution: Conv2d
     if size == 1:
-        convolution = PointwiseConv2d(inputs.stored, outputs.stored, bias, device)
-    else:
-        convolution = Conv2d(inputs.stored, outputs.stored, size, padding=size // 2, bias=bias, device=device)
-    return [mark(convolution, outputs, inputs), mark(nn.BatchNorm2d(outputs.stored, device=device), outputs)]
+        return pointwise(inputs, outputs, bias, device)
+    convolution = Conv2d(inputs.stored, outputs.stored, size, padding=size // 2, bias=bias, device=device)
+    return [mark(convolution, outputs, inputs), mark(BatchNorm2d(outputs.stored, device=device), outputs)]
+
+
+def pointwise(inputs: Channels, outputs: Channels, bias: bool, device: str, stride: int = 1) -> list[nn.Module]:
+    """A 1×1 convolution and its batch normalisation."""
+    convolution = PointwiseConv2d(inputs.stored, outputs.stored, bias, device, stride)
+    return [mark(convolution, outputs, inputs), mark(BatchNorm2d(outputs.stored, device=device), outputs)]
 
 
 def separable(width: Channels, size: int, bias: bool, device: str, stride: int = 1) -> list[nn.Module]:
@@ -29,7 +33,7 @@ def separable(width: Channels, size: int, bias: bool, device: str, stride: int =
     depthwise = Conv2d(
         width.stored, width.stored, size, stride, size // 2, groups=width.stored, bias=bias, device=device
     )
-    return [mark(depthwise, width), *conv_bn(width, width, 1, bias, device)]
+    return [mark(depthwise, width), *pointwise(width, width, bias, device)]
 
 
 def weights(module: nn.Module) -> int:

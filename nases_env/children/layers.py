@@ -1,6 +1,6 @@
-"""Torch's modules, made quicker on a CPU at the sizes that children have.
+"""Torch's modules, made quicker at the sizes that children have.
 
-They compute the same functions up to rounding, on NHWC memory. On other devices they are torch's own.
+They compute the same functions up to rounding, on NHWC memory.
 """
 
 from __future__ import annotations
@@ -20,21 +20,72 @@ class Conv2d(nn.Conv2d):
 
 
 class Linear(nn.Linear):
-    """A linear layer whose weights are not drawn yet: `build.materialise` does that."""
+    """A linear layer whose weights are not drawn yet: `build.materialise` does that.
+
+    It computes in its weights' precision under autocast too: rounded to bfloat16, two classes of an image tie now and
+    then.
+    """
 
     def reset_parameters(self) -> None:
         """Leave the weights as they are."""
 
+    def forward(self, features: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        device = features.device.type
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+            return super().forward(features)
+        with torch.autocast(device, enabled=False):
+            return super().forward(features.to(self.weight.dtype))
 
-class PointwiseConv2d(Conv2d):
-    """A 1×1 convolution. On small images it is a matrix product, without what a convolution costs to set up."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool, device: str = "cpu"):
-        super().__init__(inputs, outputs, 1, bias=bias, device=device)
+def mean_of_pixels(images: torch.Tensor) -> torch.Tensor:
+    """Means (N, channels) over the pixels of images (N, channels, H, W), in float32 or better."""
+    return images.mean(dim=(2, 3), dtype=torch.promote_types(images.dtype, torch.float32))
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """A batch normalisation that does not count its batches, which takes an operation of its own for each of them.
+
+    Torch's counter is in the files of trained networks, and `count_batches` keeps it right.
+    """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        if images.device.type != "cpu" or images.shape[-1] > 8:
+        assert self.momentum is not None  # then nothing reads the counter
+        return F.batch_norm(
+            images,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+
+
+def count_batches(model: nn.Module, batches: int) -> None:
+    """Note in all of a model's batch normalisations that they saw so many more batches."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm2d):
+            module.num_batches_tracked.add_(batches)  # type: ignore[union-attr]
+
+
+class PointwiseConv2d(Conv2d):
+    """A 1×1 convolution, on every stride-th pixel of every stride-th row.
+
+    On a CPU these pixels are taken out first: there the backward pass of a convolution with a stride takes time in
+    proportion to the stride. On small images a matrix product then saves what a convolution costs to set up.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool, device: str = "cpu", stride: int = 1):
+        super().__init__(inputs, outputs, 1, stride, bias=bias, device=device)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        if images.device.type != "cpu":
             return super().forward(images)
+        if self.stride != (1, 1):
+            images = images[:, :, :: self.stride[0], :: self.stride[1]]
+        if images.shape[-1] > 8:
+            return F.conv2d(images, self.weight, self.bias)
         return F.linear(images.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from nases_env.children.base import Child
-from nases_env.children.blocks import checkpointed, conv_bn, separable, weights
-from nases_env.children.layers import AveragePool2d, Linear, MaxPool2d
+from nases_env.children.blocks import checkpointed, conv_bn, pointwise, separable, weights
+from nases_env.children.layers import AveragePool2d, Linear, MaxPool2d, mean_of_pixels
 from nases_env.children.padding import Channels, mark, real_shape
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces.macro import MAX_POOL, OPERATIONS, MacroArchitecture, MacroLayer
@@ -71,8 +71,8 @@ class MacroChild(Child):
                     filters = max(1, linked.real // 10 + int(protocol.added_filters * protocol.width / 10))
                     linked = Channels.padded(filters, 1)  # a tenth of the filters: padding would be most of them
                     self.links[f"{source}_{index}"] = nn.Sequential(
-                        _Subsample(strides[index] // strides[source]),
-                        *conv_bn(outputs[source], linked, 1, bias=True, device=device),
+                        nn.Identity(),  # in files of trained networks the convolution is number 1
+                        *pointwise(outputs[source], linked, True, device, strides[index] // strides[source]),
                         nn.ReLU(inplace=True),
                     )
                 read += linked
@@ -101,26 +101,11 @@ class MacroChild(Child):
                 own = [_halve(output) if self._last_read[i] >= index else output for i, output in enumerate(own)]
             linked = [self._linked(own[source], source, index) for source in self.sources[index]]
             x = torch.cat([own[index], *linked], dim=1) if linked else own[index]
-        return self.classifier(self.activation(x).mean(dim=(2, 3)))
+        return self.classifier(mean_of_pixels(self.activation(x)))
 
     def _linked(self, output: torch.Tensor, source: int, index: int) -> torch.Tensor:
         name = f"{source}_{index}"
         return self.links[name](output) if name in self.links else output
-
-
-class _Subsample(nn.Module):
-    """Keeps every stride-th pixel of every stride-th row.
-
-    Followed by a 1×1 convolution it computes what that convolution would with a stride; but the backward pass of one
-    with a stride takes time on a CPU in proportion to the stride.
-    """
-
-    def __init__(self, stride: int):
-        super().__init__()
-        self.stride = stride
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images[:, :, :: self.stride, :: self.stride]
 
 
 def _halve(images: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 
 from nases_env.children.base import Child
 from nases_env.children.blocks import checkpointed, conv_bn, separable, weights
-from nases_env.children.layers import AveragePool2d, Conv2d, Linear, MaxPool2d
+from nases_env.children.layers import AveragePool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, mean_of_pixels
 from nases_env.children.padding import Channels, mark, real_shape
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces import micro
@@ -119,7 +119,7 @@ class MicroChild(Child):
             before_last, last = last, run(cell, before_last, last, *kept)
             if self.training and self.auxiliary is not None and index == self._auxiliary_cell:
                 auxiliary = self.auxiliary(last)
-        return self.classifier(nn.functional.relu(last).mean(dim=(2, 3))), auxiliary
+        return self.classifier(mean_of_pixels(nn.functional.relu(last))), auxiliary
 
 
 class CellNetwork(nn.Module):
@@ -220,7 +220,7 @@ class AuxiliaryHead(nn.Module):
             *conv_bn(read, narrow, 1, False, device),
             nn.ReLU(inplace=True),
             mark(Conv2d(narrow.stored, wide.stored, 2, bias=False, device=device), wide, narrow),
-            mark(nn.BatchNorm2d(wide.stored, device=device), wide),
+            mark(BatchNorm2d(wide.stored, device=device), wide),
             nn.ReLU(inplace=True),
         )
         self.classifier = mark(Linear(wide.stored, classes, device=device), None, wide)

@@ -12,6 +12,7 @@ from nases_env.children import augmentation
 from nases_env.children.base import Child
 from nases_env.children.cpu import prepare_memory
 from nases_env.children.datasets import Tensors
+from nases_env.children.layers import count_batches
 from nases_env.children.protocol import Protocol
 from nases_env.children.schedules import Cosine, Schedule
 from nases_env.children.steps import EagerStep, Step, autocast
@@ -90,6 +91,7 @@ class Trainer:
             loss, logits = self.step(images, labels, rate, progress, self._generator)
             loss_sum += loss * len(batch)
             correct += (logits.argmax(dim=1) == labels).sum()
+        count_batches(self.model, len(self._batch_sizes))
         self.epoch += 1
         mean_loss = float(loss_sum) / count
         if not math.isfinite(mean_loss):

@@ -13,7 +13,7 @@ from torch import nn
 
 from nases_env.benchmarking.baselines import PlainChild
 from nases_env.children import build
-from nases_env.children.layers import AveragePool2d, Conv2d, PointwiseConv2d
+from nases_env.children.layers import AveragePool2d, BatchNorm2d, Conv2d, PointwiseConv2d
 from nases_env.children.padding import count_parameters
 from nases_env.children.presets import resolve
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
@@ -209,7 +209,7 @@ def test_published_pools_leave_one_pixel_one_pixel():
 def test_first_layer_is_a_plain_convolution_and_batch_norm(rules, kind):
     size, filters = 5, 20
     first = child(rules, {1: (kind, size, filters) if rules == "paper" else ("separable", size, filters)}).layers[0]
-    assert [type(module) for module in first] == [Conv2d, nn.BatchNorm2d, nn.ReLU][: 3 if rules == "paper" else 2]
+    assert [type(module) for module in first] == [Conv2d, BatchNorm2d, nn.ReLU][: 3 if rules == "paper" else 2]
     assert first[0].kernel_size == (5, 5)
     assert first[0].groups == 1
     assert first[0].out_channels == 20
@@ -221,9 +221,9 @@ def test_later_layers_are_relu_convolution_batch_norm(rules):
     # Under paper rules the first ReLU is done where the layer's input was made, at the end of the layer before it.
     model = child(rules, {3: ("separable", 5, 10)})
     own = 1 if rules == "paper" else 0
-    convolution = [nn.ReLU, PointwiseConv2d, nn.BatchNorm2d, nn.ReLU, Conv2d, nn.BatchNorm2d, nn.ReLU]
+    convolution = [nn.ReLU, PointwiseConv2d, BatchNorm2d, nn.ReLU, Conv2d, BatchNorm2d, nn.ReLU]
     assert [type(module) for module in model.layers[1]] == convolution[own : 6 + own]
-    separable = [nn.ReLU, Conv2d, PointwiseConv2d, nn.BatchNorm2d]
+    separable = [nn.ReLU, Conv2d, PointwiseConv2d, BatchNorm2d]
     twice = [*convolution[:3], *separable, *separable, nn.ReLU]
     assert [type(module) for module in model.layers[2]] == twice[own : 11 + own]
     convolutions = [module for module in model.layers[2] if isinstance(module, nn.Conv2d)]
@@ -348,6 +348,13 @@ def test_a_child_is_appendix_a_written_down_plainly_padded_or_not(rules, child_n
     assert expected[-1] < expected[0]
     for multiple, model in start.items():
         np.testing.assert_allclose(losses(model), expected, rtol=1e-6, err_msg=f"channel_multiple={multiple}")
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_logits_are_float32_under_autocast(rules):
+    model = child(rules)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(torch.randn(2, 1, 8, 8)).dtype == torch.float32
 
 
 def test_a_link_over_pools_is_a_strided_convolution():

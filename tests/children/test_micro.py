@@ -170,6 +170,13 @@ def test_the_auxiliary_head_is_trained_and_is_not_asked():
     assert count_parameters(model.auxiliary) == head
 
 
+def test_logits_are_float32_under_autocast_the_auxiliary_heads_too():
+    model = child(architecture(), auxiliary_weight=0.4).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, auxiliary = model._logits(torch.randn(8, 3, 8, 8), 0.0, None)
+    assert logits.dtype == auxiliary.dtype == torch.float32
+
+
 def test_the_auxiliary_head_is_no_part_of_the_trained_network():
     with_head, plain = child(architecture(), auxiliary_weight=0.4), child(architecture())
     assert count_parameters(with_head) == count_parameters(plain)

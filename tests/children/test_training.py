@@ -220,6 +220,14 @@ def test_training_leaves_torchs_global_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_batches_are_counted_in_every_normalisation():
+    subject = trainer()
+    for epoch in (1, 2):
+        subject.train_epoch()
+        counted = [count for name, count in subject.state().items() if name.endswith("num_batches_tracked")]
+        assert len(counted) > 15 and all(count == 4 * epoch for count in counted)  # 64 images in batches of 20
+
+
 @pytest.mark.parametrize("rules", ["paper", "published"])
 def test_resumed_training_is_uninterrupted_training_to_the_bit(rules):
     whole = trainer(rules=rules, flip=True)
