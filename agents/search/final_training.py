@@ -16,7 +16,7 @@ from tqdm import tqdm
 from nases_env import files
 from nases_env.children import build, checkpoint, datasets, network_file, padding
 from nases_env.children.protocol import Protocol
-from nases_env.children.training import Trainer
+from nases_env.children.training import OtherDevice, Trainer
 from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces import Architecture
 from nases_env.untrusted import check_types, parse_json
@@ -164,13 +164,18 @@ class FinalTraining:
         """Go on from the checkpoint.
 
         Raises:
-            ValueError: If it or the curve is damaged.
+            ValueError: If it or the curve is damaged, or it is another kind of device's.
         """
         state = checkpoint.load(self.checkpoint)
         try:
             self.trainer.load_state(state)
             with self._curve_file.open(encoding="utf-8", newline="") as file:
                 rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        except OtherDevice as error:
+            raise ValueError(
+                f"{self.checkpoint} cannot be gone on from ({error}); choose the other device with --device, or "
+                "another --out for a training from its start"
+            ) from error
         except (RuntimeError, ValueError, TypeError, LookupError, OSError) as error:
             raise checkpoint.damaged(self.checkpoint, f"or {self._curve_file}: {error}") from error
         if len(rows) < self.trainer.epoch:

@@ -11,9 +11,22 @@ def pad(images: torch.Tensor, padding: int) -> torch.Tensor:
     return padded.contiguous(memory_format=torch.channels_last)
 
 
-def crop_and_flip(padded: torch.Tensor, size: int, flip: bool, generator: torch.Generator) -> torch.Tensor:
-    """Cut a random size × size window out of every padded image (N, C, H, W); `flip` mirrors half of them."""
-    count, _, height, width = padded.shape
+def crop_and_flip(
+    padded: torch.Tensor, batch: torch.Tensor, size: int, flip: bool, generator: torch.Generator
+) -> torch.Tensor:
+    """Cut a random window out of every image of a batch, and mirror half of them.
+
+    Args:
+        padded: All images (N, C, H, W), as `pad` makes them.
+        batch: Indices of those to take, int64 (count,).
+        size: Pixels a side of a window.
+        flip: Whether half of them are mirrored.
+        generator: Draws the windows.
+
+    Returns:
+        The windows (count, C, size, size).
+    """
+    count, height, width = len(batch), *padded.shape[2:]
     device = padded.device
     pixels = torch.arange(size, device=device)
     top = torch.randint(height - size + 1, (count, 1), generator=generator, device=device)
@@ -22,10 +35,9 @@ def crop_and_flip(padded: torch.Tensor, size: int, flip: bool, generator: torch.
     if flip:
         mirrored = torch.rand((count, 1), generator=generator, device=device) < 0.5
         columns = torch.where(mirrored, size - 1 - columns, columns)
-    image = torch.arange(count, device=device)[:, None, None]
     # One gather from NHWC memory; the result is NHWC in memory as well.
-    cropped = padded.permute(0, 2, 3, 1)[image, (top + pixels)[:, :, None], (left + columns)[:, None, :]]
-    return cropped.permute(0, 3, 1, 2)
+    rows, columns = (top + pixels)[:, :, None], (left + columns)[:, None, :]
+    return padded.permute(0, 2, 3, 1)[batch[:, None, None], rows, columns].permute(0, 3, 1, 2)
 
 
 def cutout(images: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:

@@ -93,15 +93,20 @@ class MacroChild(Child):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, classes) of images (N, channels, H, W)."""
-        own: list[torch.Tensor] = []  # every layer's own output, before any concatenation
+        own: dict[int, torch.Tensor] = {}  # layers' own outputs, before any concatenation, that are still to be read
         x = images
         for index, layer in enumerate(self.layers):
-            own.append(checkpointed(layer, x) if self.checkpointing and self.training else layer(x))
+            own[index] = checkpointed(layer, x) if self.checkpointing and self.training else layer(x)
             if index + 1 in self.reductions:
-                own = [_halve(output) if self._last_read[i] >= index else output for i, output in enumerate(own)]
-            linked = [self._linked(own[source], source, index) for source in self.sources[index]]
-            x = torch.cat([own[index], *linked], dim=1) if linked else own[index]
+                own = {source: _halve(output) for source, output in own.items()}
+            x = self._read(own, index)
+            own = {source: output for source, output in own.items() if self._last_read[source] > index}
         return self.classifier(mean_of_pixels(self.activation(x)))
+
+    def _read(self, own: dict[int, torch.Tensor], index: int) -> torch.Tensor:
+        """What the next layer reads: a layer's own output and what is linked to it."""
+        linked = [self._linked(own[source], source, index) for source in self.sources[index]]
+        return torch.cat([own[index], *linked], dim=1) if linked else own[index]
 
     def _linked(self, output: torch.Tensor, source: int, index: int) -> torch.Tensor:
         name = f"{source}_{index}"

@@ -13,6 +13,7 @@ from nases_env.children.base import Child
 from nases_env.children.cpu import prepare_memory
 from nases_env.children.datasets import Tensors
 from nases_env.children.layers import count_batches
+from nases_env.children.memory import free_memory, is_out_of_memory
 from nases_env.children.protocol import Protocol
 from nases_env.children.schedules import Cosine, Schedule
 from nases_env.children.steps import EagerStep, Step, autocast
@@ -26,6 +27,10 @@ class Diverged(Exception):
 
 class TimeLimitExceeded(Exception):
     """The protocol's max_seconds are over."""
+
+
+class OtherDevice(Exception):
+    """A state was saved on another kind of device."""
 
 
 class Trainer:
@@ -62,6 +67,7 @@ class Trainer:
         if self.device.type == "cpu":
             prepare_memory()
         self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._evaluation_batch = EVALUATION_BATCH
         self._images = augmentation.pad(data.images, protocol.crop_padding)
         self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
         self.schedule = schedule(protocol, len(self._batch_sizes))
@@ -98,25 +104,27 @@ class Trainer:
             raise Diverged(f"the loss is {mean_loss} after epoch {self.epoch}")
         return mean_loss, int(correct) / count
 
-    @torch.no_grad()
     def accuracy(self, data: Tensors) -> float:
         """Share of images, not augmented, that the child classifies right.
+
+        Where memory runs out, it is measured again in batches of half the size, now and from then on.
 
         Raises:
             Diverged: If an output is not finite.
         """
-        self.model.eval()
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        finite = torch.ones((), dtype=torch.bool, device=self.device)
-        batches = zip(data.images.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True)
-        for images, labels in batches:
-            with autocast(self.protocol.precision, self.device):
-                logits = self.model(images)
-            correct += (logits.argmax(dim=1) == labels).sum()
-            finite &= logits.isfinite().all()
+        while True:
+            try:
+                correct, finite = self._classified(data)
+            except (MemoryError, RuntimeError) as error:
+                if self._evaluation_batch == 1 or not is_out_of_memory(error):
+                    raise
+            else:
+                break
+            self._evaluation_batch //= 2
+            free_memory(str(self.device))  # outside the handler, whose traceback would keep the batch's tensors alive
         if not finite:
             raise Diverged(f"outputs are not finite after epoch {self.epoch}")
-        return int(correct) / len(data)
+        return correct / len(data)
 
     def clean_train_accuracy(self, count: int) -> float:
         """`accuracy` on the first count training images."""
@@ -131,7 +139,17 @@ class Trainer:
         return {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Continue from what `state` returned."""
+        """Continue from what `state` returned.
+
+        Raises:
+            OtherDevice: If that was on another kind of device, whose random numbers are others.
+        """
+        saved, own = len(state["generator"]), len(self._generator.get_state())
+        if saved != own:
+            raise OtherDevice(
+                f"it was saved on another kind of device than {self.device.type}: its generator of random numbers has "
+                f"{saved} bytes, here it has {own}"
+            )
         prefix = "model."
         self.model.load_state_dict(
             {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
@@ -140,10 +158,24 @@ class Trainer:
         self._generator.set_state(state["generator"])
         self.epoch = int(state["epoch"])
 
+    @torch.no_grad()
+    def _classified(self, data: Tensors) -> tuple[int, bool]:
+        """How many images are classified right, and whether all outputs are finite."""
+        self.model.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        finite = torch.ones((), dtype=torch.bool, device=self.device)
+        size = self._evaluation_batch
+        for images, labels in zip(data.images.split(size), data.labels.split(size), strict=True):
+            with autocast(self.protocol.precision, self.device):
+                logits = self.model(images)
+            correct += (logits.argmax(dim=1) == labels).sum()
+            finite &= logits.isfinite().all()
+        return int(correct), bool(finite)
+
     def _augmented(self, batch: torch.Tensor) -> torch.Tensor:
         """The images of these indices, cropped, mirrored and cut out as the protocol says."""
         size, protocol = self.data.images.shape[-1], self.protocol
-        images = augmentation.crop_and_flip(self._images[batch], size, protocol.flip, self._generator)
+        images = augmentation.crop_and_flip(self._images, batch, size, protocol.flip, self._generator)
         return augmentation.cutout(images, protocol.cutout, self._generator) if protocol.cutout else images
 
     def _check_time(self) -> None:
@@ -184,15 +216,12 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        if torch.empty(0, device=device).is_meta:
+        kind = torch.device(device)
+        if kind.type == "cuda":  # a tensor on it would open it, in a process that perhaps only starts others
+            if (kind.index or 0) >= (count := torch.cuda.device_count()):
+                raise RuntimeError(f"torch finds {count} CUDA devices")
+        elif torch.empty(0, device=kind).is_meta:
             raise RuntimeError("it computes nothing")
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"device {device!r} cannot be used here ({error}); choose 'auto' or 'cpu'") from error
     return device
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on whichever device and in whichever library's words."""
-    text = str(error)
-    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "unable to find an engine to execute")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in text for word in words)

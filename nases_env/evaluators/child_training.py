@@ -14,13 +14,14 @@ import torchvision
 
 from nases_env.children import build
 from nases_env.children.base import Child
-from nases_env.children.cpu import cpu_threads, physical_memory, release_memory
+from nases_env.children.cpu import cpu_threads, physical_memory
 from nases_env.children.datasets import ChildData, DataRecipe
+from nases_env.children.memory import free_memory, is_out_of_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping
 from nases_env.children.torch_state import own_torch_state
-from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer, is_out_of_memory
+from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer
 from nases_env.evaluation import Evaluation
 from nases_env.search_spaces import Architecture
 
@@ -185,11 +186,3 @@ class ChildTraining:
                 "protocols for CPUs are 'digits' and 'cifar10-mini', or use a CUDA device",
                 stacklevel=2,
             )
-
-
-def free_memory(device: str) -> None:
-    """Free the memory of a device that torch keeps for later."""
-    if "cuda" in device:
-        torch.cuda.empty_cache()
-    else:
-        release_memory()

@@ -10,11 +10,12 @@ from functools import cached_property
 
 from nases_env.children import datasets
 from nases_env.children.datasets import ChildData, DataRecipe
+from nases_env.children.memory import free_memory
 from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping, never
 from nases_env.children.training import check_cutout, resolve_device
 from nases_env.evaluation import Evaluation
-from nases_env.evaluators.child_training import ChildTraining, TrainingTask, free_memory
+from nases_env.evaluators.child_training import ChildTraining, TrainingTask
 from nases_env.executors import INLINE, Executor, Job, make
 from nases_env.search_spaces import Architecture
 

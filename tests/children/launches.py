@@ -1,13 +1,14 @@
-"""Counts the operations of a training step as a CUDA device would launch them, without having one."""
+"""Counts what a CUDA device would do and hold, without having one: on `meta` children take the path that CUDA takes."""
 
 from collections import Counter
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Launches(TorchDispatchMode):
-    """Counts operations that compute something by name; on the device `meta` children take the path that CUDA takes."""
+    """Counts operations that compute something, by name."""
 
     def __init__(self):
         super().__init__()
@@ -27,3 +28,21 @@ def of_a_step(model, images):
         loss, _ = model.loss(images, labels, 0.5, torch.Generator())
         loss.backward()
     return launches.counted
+
+
+class Memory(TorchDispatchMode):
+    """The most bytes that tensors made inside the block hold at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.peak = 0
+        self._held = {}
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        made = operation(*arguments, **(keywords or {}))
+        if isinstance(made, torch.Tensor) and not operation.is_view:
+            storage = made.untyped_storage()
+            self._held[StorageWeakRef(storage)] = storage.nbytes()
+        self._held = {storage: size for storage, size in self._held.items() if not storage.expired()}
+        self.peak = max(self.peak, sum(self._held.values()))
+        return made

@@ -10,6 +10,11 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def crop_and_flip(padded, size, flip, generator):
+    """Of all images, in their order."""
+    return augmentation.crop_and_flip(padded, torch.arange(len(padded)), size, flip, generator)
+
+
 def numbered(count, channels=2, size=5):
     """Images whose every pixel is another number, none of them 0."""
     return torch.arange(1.0, count * channels * size * size + 1).reshape(count, channels, size, size)
@@ -51,7 +56,7 @@ def test_padding_by_nothing_changes_nothing():
 @pytest.mark.parametrize("flip", [False, True])
 def test_every_crop_is_a_window_of_its_own_image(flip):
     padded = augmentation.pad(numbered(400), 2)
-    cropped = augmentation.crop_and_flip(padded, 5, flip, generator())
+    cropped = crop_and_flip(padded, 5, flip, generator())
     assert cropped.shape == (400, 2, 5, 5)
     # 5 × 5 offsets, each of 400 images: one is missed with probability below 25 · 0.96⁴⁰⁰ = 2e-6.
     found = places(padded, cropped)
@@ -61,7 +66,7 @@ def test_every_crop_is_a_window_of_its_own_image(flip):
 
 def test_offsets_are_uniform_and_half_of_the_images_are_mirrored():
     padded = augmentation.pad(numbered(3000, channels=1, size=4), 1)
-    found = places(padded, augmentation.crop_and_flip(padded, 4, True, generator()))
+    found = places(padded, crop_and_flip(padded, 4, True, generator()))
     mirrored = sum(place[2] for place in found) / 3000
     assert mirrored == pytest.approx(0.5, abs=0.04)  # 4 deviations
     for offset in {place[:2] for place in found}:
@@ -71,15 +76,21 @@ def test_offsets_are_uniform_and_half_of_the_images_are_mirrored():
 
 def test_without_padding_only_the_mirror_is_left():
     images = numbered(50)
-    assert torch.equal(augmentation.crop_and_flip(images, 5, False, generator()), images)
-    found = places(images, augmentation.crop_and_flip(images, 5, True, generator()))
+    assert torch.equal(crop_and_flip(images, 5, False, generator()), images)
+    found = places(images, crop_and_flip(images, 5, True, generator()))
     assert set(found) == {(0, 0, False), (0, 0, True)}
+
+
+def test_a_batch_is_cropped_as_if_it_were_all_there_is():
+    padded, batch = augmentation.pad(numbered(50), 2), torch.tensor([7, 49, 0, 7])
+    found = augmentation.crop_and_flip(padded, batch, 5, True, generator())
+    assert torch.equal(found, crop_and_flip(padded[batch], 5, True, generator()))
 
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_crops_follow_their_generator(flip):
     padded = augmentation.pad(numbered(50), 2)
-    first, again, other = (augmentation.crop_and_flip(padded, 5, flip, generator(seed)) for seed in (1, 1, 2))
+    first, again, other = (crop_and_flip(padded, 5, flip, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -87,7 +98,7 @@ def test_crops_follow_their_generator(flip):
 def test_cropping_keeps_the_images_channels_last_and_as_they_were():
     padded = augmentation.pad(numbered(10), 2)
     before = padded.clone()
-    cropped = augmentation.crop_and_flip(padded, 5, True, generator())
+    cropped = crop_and_flip(padded, 5, True, generator())
     assert cropped.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(padded, before)
 
@@ -138,6 +149,6 @@ def test_rows_and_columns_of_the_cutout_are_drawn_apart():
 
 def test_augmentation_leaves_torchs_global_random_state_alone():
     before = torch.get_rng_state()
-    augmentation.crop_and_flip(augmentation.pad(numbered(5), 1), 5, True, generator())
+    crop_and_flip(augmentation.pad(numbered(5), 1), 5, True, generator())
     augmentation.cutout(numbered(5), 2, generator())
     assert torch.equal(torch.get_rng_state(), before)

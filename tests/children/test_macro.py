@@ -17,6 +17,7 @@ from nases_env.children.layers import AveragePool2d, BatchNorm2d, Conv2d, Pointw
 from nases_env.children.padding import count_parameters
 from nases_env.children.presets import resolve
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
+from tests.children import launches
 
 RULES = ("paper", "published")
 PROTOCOL = resolve("v1-search")
@@ -348,6 +349,18 @@ def test_a_child_is_appendix_a_written_down_plainly_padded_or_not(rules, child_n
     assert expected[-1] < expected[0]
     for multiple, model in start.items():
         np.testing.assert_allclose(losses(model), expected, rtol=1e-6, err_msg=f"channel_multiple={multiple}")
+
+
+@pytest.mark.parametrize(("links", "kept"), [([], 0), ([(1, 3)], 1), ([(1, 15), (2, 3)], 2)])
+def test_outputs_that_nobody_reads_any_more_are_freed(links, kept):
+    protocol = resolve({"preset": "v1-search", "channel_multiple": 1, "reductions": []})
+    model = build.skeleton(architecture("paper", links=links), protocol, 10, 10, device="meta").eval()
+    images = torch.empty(100, 10, 8, 8, device="meta")
+    with torch.no_grad(), launches.Memory() as memory:
+        model(images)
+    # A convolution has what it reads and what it puts out, a batch normalisation the two as well; what they read may
+    # be two outputs, concatenated, with the outputs that these were and that are still to be read.
+    assert 2 * images.nbytes <= memory.peak <= (4 + 2 * kept) * images.nbytes
 
 
 @pytest.mark.parametrize("rules", RULES)

@@ -10,7 +10,7 @@ from nases_env.children import build, datasets
 from nases_env.children.base import Child
 from nases_env.children.datasets import Tensors
 from nases_env.children.presets import resolve
-from nases_env.children.training import EVALUATION_BATCH, Diverged, Trainer
+from nases_env.children.training import EVALUATION_BATCH, Diverged, OtherDevice, Trainer, resolve_device
 from nases_env.search_spaces import MacroArchitecture
 
 SMALL = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 2, "batch_size": 20, "width": 0.03}
@@ -272,6 +272,16 @@ def test_state_is_tensors_that_safetensors_can_hold(tmp_path):
     assert torch.equal(weights(second), weights(first))
 
 
+def test_a_state_of_another_kind_of_device_is_refused_in_words_and_changes_nothing():
+    subject = trainer()
+    subject.train_epoch()
+    before, state = weights(subject), trainer(seed=1).state()
+    state["generator"] = torch.zeros(16, dtype=torch.uint8)  # as CUDA's
+    with pytest.raises(OtherDevice, match="another kind of device than cpu: its generator .* has 16 bytes"):
+        subject.load_state(state)
+    assert subject.epoch == 1 and torch.equal(weights(subject), before)
+
+
 # --- accuracy
 
 
@@ -319,6 +329,33 @@ def test_accuracy_of_an_image_does_not_depend_on_its_batch():
     assert sum(alone) / 20 == pytest.approx(subject.clean_train_accuracy(20))
 
 
+class Scarce(Echo):
+    """It has memory for so many images and no more."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most, self.batches = most, []
+
+    def forward(self, images):
+        self.batches.append(len(images))
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(images)
+
+
+def test_accuracy_is_measured_in_smaller_batches_where_memory_runs_out():
+    answers = torch.arange(1100) % 4
+    images = nn.functional.one_hot(answers, 4).float().reshape(-1, 1, 2, 2)
+    data, protocol = Tensors(images, (answers + (answers == 0)) % 4), resolve({**SMALL, "crop_padding": 0})
+    subject = Trainer(Scarce(300), data, protocol, 0)
+    assert subject.accuracy(data) == 0.75
+    assert subject.model.batches == [1000, 500, *[250] * 4, 100]
+    assert subject.accuracy(data) == 0.75
+    assert subject.model.batches[7:] == [*[250] * 4, 100]
+    with pytest.raises(torch.OutOfMemoryError):
+        Trainer(Scarce(0), data, protocol, 0).accuracy(data)
+
+
 # --- learning
 
 
@@ -355,9 +392,6 @@ def test_a_last_step_that_ruins_the_weights_is_a_divergence_once_they_are_measur
     subject.train_epoch()  # one step: its loss is still that of the initial weights
     with pytest.raises(Diverged, match="outputs are not finite after epoch 1"):
         subject.accuracy(subject.data)
-
-
-# --- threads
 
 
 def test_a_cutout_as_large_as_the_image_is_refused():
@@ -436,3 +470,17 @@ def test_a_steps_state_is_part_of_the_trainers():
     first.train_epoch()
     second.load_state(first.state())
     assert len(second.step.told) == 2
+
+
+# --- devices
+
+
+@pytest.mark.parametrize(("device", "here"), [("cuda", True), ("cuda:0", True), ("cuda:1", False)])
+def test_a_cuda_device_is_looked_for_without_being_opened(monkeypatch, device, here):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: pytest.fail("a tensor opens the device"))
+    if here:
+        assert resolve_device(device) == device
+    else:
+        with pytest.raises(ValueError, match="'cuda:1' cannot be used here .*finds 1 CUDA devices.*'auto' or 'cpu'"):
+            resolve_device(device)

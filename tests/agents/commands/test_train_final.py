@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nases_env.children import build, datasets, padding
+from nases_env.children import build, checkpoint, datasets, padding
 from nases_env.children.presets import resolve
 from nases_env.search_spaces import MacroArchitecture
 from tests.agents.commands.conftest import TINY
@@ -89,6 +89,9 @@ def test_a_damaged_checkpoint_is_told_and_without_it_the_training_starts_again(s
     file.write_bytes(whole)
     done = run("train_final.py", *arguments)
     assert done.returncode == 2 and "knows 1 epochs" in done.stderr and "Traceback" not in done.stderr
+    checkpoint.save(file, checkpoint.load(file) | {"generator": torch.zeros(16, dtype=torch.uint8)})  # as CUDA's
+    done = run("train_final.py", *arguments)
+    assert done.returncode == 2 and "another kind of device than cpu" in done.stderr and "--device" in done.stderr
     file.unlink()
     assert run("train_final.py", *arguments).returncode == 0
 
