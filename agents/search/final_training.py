@@ -92,7 +92,7 @@ class FinalTraining:
         self._source = (dataset, data_dir, protocol, device)
         data = datasets.load(*self._source)
         channels = data.train.images.shape[1]
-        skeleton = build.skeleton(architecture, protocol, channels, data.classes)
+        skeleton = build.skeleton(architecture, protocol, channels, data.classes, device=device)
         self.parameters = padding.count_parameters(skeleton)
         model = build.materialise(skeleton, torch.Generator().manual_seed(seed), device)
         self.trainer = Trainer(model, data.train, protocol, seed)

@@ -10,7 +10,7 @@ from torch import nn
 from nases_env.children.base import Child
 from nases_env.children.blocks import checkpointed, conv_bn, pointwise, separable, weights
 from nases_env.children.layers import AveragePool2d, Linear, MaxPool2d, mean_of_pixels
-from nases_env.children.padding import Channels, mark, real_shape
+from nases_env.children.padding import Channels, mark, pad_images, real_shape, whole_multiple
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces.macro import MAX_POOL, OPERATIONS, MacroArchitecture, MacroLayer
 
@@ -53,7 +53,8 @@ class MacroChild(Child):
         self.links = nn.ModuleDict()
         outputs: list[Channels] = []
         strides: list[int] = []
-        read = Channels.padded(channels, 1)  # images are as they are
+        whole = whole_multiple(protocol.channel_multiple, device)
+        self.images = read = Channels.padded(channels, whole)
         for index, layer in enumerate(architecture.layers):
             pool = OPERATIONS.index(layer.operation) >= MAX_POOL
             keeps_channels = published and pool
@@ -69,7 +70,9 @@ class MacroChild(Child):
                 linked = outputs[source]
                 if published:
                     filters = max(1, linked.real // 10 + int(protocol.added_filters * protocol.width / 10))
-                    linked = Channels.padded(filters, 1)  # a tenth of the filters: padding would be most of them
+                    # Padding of each link would be most of it: they are a tenth of the filters. The last one has all.
+                    padding = -(read.stored + filters) % whole if source == self.sources[index][-1] else 0
+                    linked = Channels(((filters, filters + padding),))
                     self.links[f"{source}_{index}"] = nn.Sequential(
                         nn.Identity(),  # in files of trained networks the convolution is number 1
                         *pointwise(outputs[source], linked, True, device, strides[index] // strides[source]),
@@ -94,7 +97,7 @@ class MacroChild(Child):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, classes) of images (N, channels, H, W)."""
         own: dict[int, torch.Tensor] = {}  # layers' own outputs, before any concatenation, that are still to be read
-        x = images
+        x = pad_images(images, self.images)
         for index, layer in enumerate(self.layers):
             own[index] = checkpointed(layer, x) if self.checkpointing and self.training else layer(x)
             if index + 1 in self.reductions:

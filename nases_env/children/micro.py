@@ -14,7 +14,7 @@ from torch import nn
 from nases_env.children.base import Child
 from nases_env.children.blocks import checkpointed, conv_bn, separable, weights
 from nases_env.children.layers import AveragePool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, mean_of_pixels
-from nases_env.children.padding import Channels, mark, real_shape
+from nases_env.children.padding import Channels, mark, pad_images, real_shape, whole_multiple
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces import micro
 from nases_env.search_spaces.micro import CELL_INPUTS, MicroArchitecture
@@ -58,10 +58,10 @@ class MicroChild(Child):
         super().__init__()
         self.checkpointing = checkpointing
         self.drop_path, self.auxiliary_weight = protocol.drop_path, protocol.auxiliary_weight
-        images = Channels.padded(channels, 1)
+        self.images = Channels.padded(channels, whole_multiple(protocol.channel_multiple, device))
         filters = protocol.filters(protocol.cell_filters)
         stem = Channels.padded(STEM_FACTOR * filters, protocol.channel_multiple)
-        self.stem = nn.Sequential(*conv_bn(images, stem, 3, bias=False, device=device))
+        self.stem = nn.Sequential(*conv_bn(self.images, stem, 3, bias=False, device=device))
         self.cells = nn.ModuleList()
         self.auxiliary: nn.Module | None = None
         before_last, last, halved = stem, stem, False
@@ -111,7 +111,7 @@ class MicroChild(Child):
         self, images: torch.Tensor, drop_path: float, generator: torch.Generator | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Logits, and those of the auxiliary head: None where there is no head or the network is not in training."""
-        before_last = last = self.stem(images)
+        before_last = last = self.stem(pad_images(images, self.images))
         auxiliary = None
         for index, cell in enumerate(self._cells):
             kept = cell.draw_paths(images, drop_path * (index + 1) / len(self.cells), generator)

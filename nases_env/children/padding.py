@@ -49,6 +49,22 @@ class Channels:
         return Channels(self.pieces + other.pieces)
 
 
+def whole_multiple(multiple: int, device: str) -> int:
+    """The multiple to which images, and all that is concatenated, are padded as a whole.
+
+    Args:
+        multiple: To which layers' own filters are padded.
+        device: On CUDA it is the same one, which tensor cores need; elsewhere it is 1, so that nothing is added.
+    """
+    return multiple if device.startswith("cuda") else 1
+
+
+def pad_images(images: torch.Tensor, channels: Channels) -> torch.Tensor:
+    """Images (N, real channels, H, W) with zeros behind their channels, (N, stored channels, H, W)."""
+    missing = channels.stored - images.shape[1]
+    return nn.functional.pad(images, (0, 0, 0, 0, 0, missing)) if missing else images
+
+
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 

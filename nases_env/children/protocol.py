@@ -126,7 +126,8 @@ class Recipe(MicroNetwork, MacroNetwork, Network, Optimisation, Split):
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16`: autocast on CUDA; on a CPU always float32."""
     channel_multiple: int = 8
-    """Channels are padded in memory with zeros to a multiple of this, which changes speed and rounding only."""
+    """Channels are padded in memory with zeros to a multiple of this, on CUDA also the images' and those of several
+    layers together, which changes speed and rounding only."""
     threads: int | None = None
     """CPU threads, so that neither core count nor neighbours change a result; None: all cores."""
     max_parameters: int | None = None

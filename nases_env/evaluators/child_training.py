@@ -146,7 +146,7 @@ class ChildTraining:
         return dataclasses.replace(measured, failure="out_of_memory")
 
     def _train(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
-        skeleton = self._skeleton(architecture, checkpointing)
+        skeleton = self._skeleton(architecture, checkpointing, self.device)
         model = build.materialise(skeleton, torch.Generator().manual_seed(seed), self.device)
         validation = self.data.validation
         assert validation is not None

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from nases_env.children import build, padding
+from nases_env.children import build, macro, micro, padding
 from nases_env.children.datasets import Tensors
 from nases_env.children.padding import Channels, mark
 from nases_env.children.presets import resolve
 from nases_env.children.training import Trainer
-from nases_env.search_spaces import MacroSpace
+from nases_env.search_spaces import MacroSpace, MicroSpace
 
 
 def test_every_piece_is_padded_by_itself():
@@ -51,10 +51,52 @@ def test_only_real_parameters_are_counted():
     assert padding.count_parameters(model) == 54 + 3 + 6 + 40
 
 
-@pytest.fixture(params=["paper", "published"])
-def trained(request):
+def as_on_cuda(monkeypatch):
+    """Pad children as for CUDA, on whichever device."""
+    for module in (macro, micro):
+        monkeypatch.setattr(module, "whole_multiple", lambda multiple, device: padding.whole_multiple(multiple, "cuda"))
+
+
+@pytest.mark.parametrize(("device", "multiple"), [("cpu", 1), ("meta", 1), ("cuda", 8), ("cuda:1", 8)])
+def test_wholes_are_padded_on_cuda_alone(device, multiple):
+    assert padding.whole_multiple(8, device) == multiple
+
+
+@pytest.mark.parametrize("space", [MacroSpace("paper"), MacroSpace("published"), MicroSpace()], ids=repr)
+def test_on_cuda_everything_that_is_read_has_a_multiple_of_eight_channels(space, monkeypatch):
+    as_on_cuda(monkeypatch)
+    for row in space.discretise(space.sample(np.random.default_rng(1), 5)):
+        model = build.skeleton(space.architecture(row), resolve("v1-search"), 3, 10, device="meta")
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d) and module.groups == 1:
+                assert module.in_channels % 8 == 0
+            elif isinstance(module, nn.Linear):
+                assert module.in_features % 8 == 0
+
+
+@pytest.mark.parametrize("space", [MacroSpace("published"), MicroSpace()], ids=repr)
+def test_wholes_padded_or_not_a_child_computes_the_same(space, monkeypatch):
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    protocol = resolve({"preset": "v1-search", "width": 0.1, "cell_filters": 8, "stage_cells": 1})
+    rows = space.discretise(space.sample(np.random.default_rng(2), 3))
+
+    def found(row):
+        model = build.skeleton(space.architecture(row), protocol, 3, 10)
+        model = build.materialise(model, torch.Generator().manual_seed(0), "cpu").train()
+        return model(images), padding.count_parameters(model), model.flops(8)
+
+    plain = [found(row) for row in rows]
+    as_on_cuda(monkeypatch)
+    torch.testing.assert_close([found(row) for row in rows], plain, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture(params=["paper", "published", "published as on CUDA"])
+def trained(request, monkeypatch):
     """A padded child after an epoch, and the architecture's builder for other paddings."""
-    space = MacroSpace(request.param)
+    rules, _, cuda = request.param.partition(" ")
+    if cuda:
+        as_on_cuda(monkeypatch)
+    space = MacroSpace(rules)
     architecture = space.architecture(space.discretise(space.sample(np.random.default_rng(5), 1))[0])
 
     def make(multiple):
