@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,7 +68,7 @@ class Options:
     repeats: int = 3
     """Timed runs of each row."""
     json: Path | None = None
-    """File for the rows, the machine and the versions."""
+    """File for the rows, the machine and the versions; it is written anew as rows are added."""
 
     def check(self) -> None:
         """Raise ValueError where a number is out of its range, or the space lacks what is asked for."""
@@ -112,30 +113,41 @@ class Options:
         )
 
 
+def measured(options: Options) -> Iterator[list[Row]]:
+    """All rows that are asked for, a few at a time."""
+    space = search_spaces.make(options.space)
+    options.check()
+    job = options.job()
+    for name in options.decoders:
+        yield decoders.rows(name, space, options.repeats)
+    yield steps.rows(options.environment(), options.repeats)
+    yield steps.surrogate_rows(options.repeats)
+    if job.children and job.rungs:
+        yield from training(job)
+    if job.children and options.workers:
+        yield in_workers(job, options.workers)
+
+
+def write(file: Path, rows: list[Row]) -> None:
+    """Write rows with the machine and the versions."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
+    versions = {"numpy": np.__version__, "torch": torch.__version__}
+    files.write_json(file, {"machine": machine, **versions, "rows": [asdict(row) for row in rows]})
+
+
 def main(options: Options) -> int:
     """Time, print, write; returns the exit status."""
     rows: list[Row] = []
     try:
-        space = search_spaces.make(options.space)
-        options.check()
-        job = options.job()
-        for name in options.decoders:
-            rows += decoders.rows(name, space, options.repeats)
-        rows += steps.rows(options.environment(), options.repeats)
-        rows += steps.surrogate_rows(options.repeats)
-        if job.children and job.rungs:
-            rows += training(job)
-        if job.children and options.workers:
-            rows += in_workers(job, options.workers)
+        for more in measured(options):
+            rows += more
+            if options.json:
+                write(options.json, rows)
     except (ValueError, OSError, WorkerStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
     print(table(rows))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
-        versions = {"numpy": np.__version__, "torch": torch.__version__}
-        written = {"machine": machine, **versions, "rows": [asdict(row) for row in rows]}
-        files.write_json(options.json, written)
         print(f"rows: {options.json}")
     return 0

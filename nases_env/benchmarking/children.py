@@ -72,27 +72,30 @@ _trainer: Callable[[MacroArchitecture], object]
 """Trains a child; it is there only in the process of a rung."""
 
 
-def training(job: Job) -> list[Row]:
-    """Time every child on every rung, in turns, and all of them together.
+def training(job: Job) -> Iterator[list[Row]]:
+    """Time every child on every rung, in turns, and all of them together; yields the rows of one child at a time.
 
     Raises:
         ValueError: If a child fails, or the protocol asks for what the baselines do not do.
     """
     if job.protocol.cutout and set(job.rungs) != {"ours"}:
         raise ValueError("the baselines know no cutout; leave it out, or time --rungs ours alone")
-    runs: dict[tuple[str, str], list[Run]] = {}
+    rows: list[Row] = []
     with ExitStack() as stack:
         spawn = get_context("spawn")
         pools = {rung: stack.enter_context(ProcessPoolExecutor(1, spawn, _start, (rung, job))) for rung in job.rungs}
         ceiling = pools[job.rungs[0]].submit(_matmul_tflops, job).result()
         for pool in pools.values():  # not counted: a process's first child is slower
             pool.submit(_train, next(iter(job.children.values())), job).result()
-        turns = [(name, rung) for name in job.children for _ in range(job.repeats) for rung in job.rungs]
-        for name, rung in tqdm(turns, desc="children", leave=False, disable=None):
-            run = pools[rung].submit(_train, job.children[name], job).result()
-            runs.setdefault((name, rung), []).append(run)
-    rows = [_row(job, name, rung, runs[name, rung], ceiling) for name in job.children for rung in job.rungs]
-    return _with_ratios([*rows, *(_together([row for row in rows if row.rung == rung]) for rung in job.rungs)])
+        for name, child in tqdm(job.children.items(), desc="children", leave=False, disable=None):
+            runs: dict[str, list[Run]] = {rung: [] for rung in job.rungs}
+            for _ in range(job.repeats):
+                for rung in job.rungs:
+                    runs[rung].append(pools[rung].submit(_train, child, job).result())
+            found = _with_ratios([_row(job, name, rung, runs[rung], ceiling) for rung in job.rungs])
+            rows += found
+            yield found
+    yield _with_ratios([_together([row for row in rows if row.rung == rung]) for rung in job.rungs])
 
 
 def in_workers(job: Job, workers: int) -> list[Row]:
@@ -254,10 +257,10 @@ def _together(rows: list[Row]) -> Row:
 
 
 def _with_ratios(rows: list[Row]) -> list[Row]:
-    """The rows with their ratios to the same child's on b0 and on b1."""
-    seconds = {(row.name, row.rung): row.seconds for row in rows}
+    """A child's rows with their ratios to those on b0 and on b1."""
+    seconds = {row.rung: row.seconds for row in rows}
 
     def ratio(row: Row, rung: str) -> float | None:
-        return seconds[row.name, rung] / row.seconds if (row.name, rung) in seconds else None
+        return seconds[rung] / row.seconds if rung in seconds else None
 
     return [dataclasses.replace(row, ratio_b0=ratio(row, "b0"), ratio_b1=ratio(row, "b1")) for row in rows]

@@ -61,6 +61,14 @@ def test_workers_are_compared_with_one(benchmark):
     assert two["ratio_one_worker"] == pytest.approx(one["seconds"] / two["seconds"])
 
 
+def test_rows_are_in_the_file_as_soon_as_they_are_known(run, tmp_path):
+    file = tmp_path / "rows.json"
+    arguments = ["--decoders", "--repeats", 1, "--children", 2, "--rungs", "ours", "--json", file]
+    done = run("benchmark.py", *arguments, "--overrides", *TINY, "max_parameters=20000")
+    assert done.returncode == 2 and "a child failed (too_many_parameters)" in done.stderr
+    assert [row["name"] for row in json.loads(file.read_text())["rows"]][:2] == STEP_ROWS
+
+
 def test_published_and_pure_children_can_be_timed(run, tmp_path):
     arguments = ["--decoders", "--children", 0, "--published", "--pure", "--rungs", "ours", "--repeats", 1]
     done = run("benchmark.py", *arguments, "--overrides", *TINY, "width=0.03", "--json", tmp_path / "rows.json")
