@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from nases_env.children import pools
+
 
 class Conv2d(nn.Conv2d):
     """A convolution whose weights are not drawn yet: `build.materialise` does that."""
@@ -92,8 +94,8 @@ class PointwiseConv2d(Conv2d):
 class MaxPool2d(nn.MaxPool2d):
     """A max pool that keeps the size.
 
-    A large window is pooled along its rows and then along its columns. Where several pixels are equally large, that
-    picks the same one of them as torch does.
+    On a CPU a large window is pooled along its rows and then along its columns, and any one so where no gradient is
+    wanted. Where several pixels are equally large, that picks the same one of them as torch does.
     """
 
     def __init__(self, size: int):
@@ -101,7 +103,11 @@ class MaxPool2d(nn.MaxPool2d):
         self.size = size
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        if images.device.type != "cpu" or self.size < 7 or images.shape[-1] < 8:
+        if images.device.type != "cpu" or images.shape[-1] < 8:
+            return super().forward(images)
+        if not torch.is_grad_enabled():
+            return pools.largest(images, self.size)
+        if self.size < 7:
             return super().forward(images)
         padding = self.size // 2
         rows = F.max_pool2d(images, (1, self.size), 1, (0, padding))
@@ -111,7 +117,8 @@ class MaxPool2d(nn.MaxPool2d):
 class AveragePool2d(nn.AvgPool2d):
     """An average pool that keeps the size and leaves its padding out.
 
-    A large window is averaged by two matrix products, one along the columns and one along the rows.
+    On a CPU a large window is averaged by two matrix products, one along the columns and one along the rows; on CUDA
+    any one is, by sums, which bfloat16 does not round.
     """
 
     def __init__(self, size: int):
@@ -120,7 +127,9 @@ class AveragePool2d(nn.AvgPool2d):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
         count, channels, height, width = images.shape
-        if images.device.type != "cpu" or self.size < 5 or height < 8:
+        if images.device.type != "cpu":
+            return pools.mean(images, self.size)
+        if self.size < 5 or height < 8:
             return super().forward(images)
         columns = images.permute(0, 2, 3, 1).reshape(count, height, width * channels)
         over_height, over_width = (_mean_of_window(pixels, self.size, images.dtype) for pixels in (height, width))
