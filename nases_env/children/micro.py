@@ -13,6 +13,7 @@ from torch import nn
 
 from nases_env.children.base import Child
 from nases_env.children.blocks import checkpointed, conv_bn, separable, weights
+from nases_env.children.graph import Number
 from nases_env.children.layers import AveragePool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, mean_of_pixels
 from nases_env.children.padding import Channels, mark, pad_images, real_shape, whole_multiple
 from nases_env.children.protocol import Protocol
@@ -95,20 +96,21 @@ class MicroChild(Child):
         return self._logits(images, 0.0, None)[0]
 
     def loss(
-        self, images: torch.Tensor, labels: torch.Tensor, progress: float, generator: torch.Generator
+        self, images: torch.Tensor, labels: torch.Tensor, progress: Number, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The cross-entropy, plus the weighted one of the auxiliary head.
 
         Paths are dropped more often the further the training is.
         """
-        logits, auxiliary = self._logits(images, self.drop_path * progress, generator)
+        drop_path = self.drop_path * progress if self.drop_path else 0.0
+        logits, auxiliary = self._logits(images, drop_path, generator)
         loss = nn.functional.cross_entropy(logits, labels)
         if auxiliary is not None:
             loss = loss + self.auxiliary_weight * nn.functional.cross_entropy(auxiliary, labels)
         return loss, logits
 
     def _logits(
-        self, images: torch.Tensor, drop_path: float, generator: torch.Generator | None
+        self, images: torch.Tensor, drop_path: Number, generator: torch.Generator | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Logits, and those of the auxiliary head: None where there is no head or the network is not in training."""
         before_last = last = self.stem(pad_images(images, self.images))
@@ -183,14 +185,17 @@ class CellNetwork(nn.Module):
         return inputs + self.side(side) ** 2 * weights(self.edges)
 
     def draw_paths(
-        self, images: torch.Tensor, probability: float, generator: torch.Generator | None
+        self, images: torch.Tensor, probability: Number, generator: torch.Generator | None
     ) -> tuple[torch.Tensor, ...]:
         """Draw factors (edges, N, 1, 1, 1) that drop each edge of each image with a probability.
+
+        A probability that is a tensor is not looked at, which would wait for the device.
 
         Returns:
             A tuple of the factors; it is empty in evaluation, and where nothing is to be dropped.
         """
-        if not self.training or probability <= 0 or generator is None:
+        never = not isinstance(probability, torch.Tensor) and probability <= 0
+        if not self.training or never or generator is None:
             return ()
         drawn = torch.rand((len(self.edges), len(images), 1, 1, 1), generator=generator, device=images.device)
         return ((drawn >= probability) / (1.0 - probability),)

@@ -150,6 +150,9 @@ class Execution:
     """How often a child is tried again whose worker process died."""
     checkpoint_retry: bool = True
     """Whether a child that runs out of memory is tried again with activation checkpointing."""
+    cuda_graph: bool = False
+    """Whether a training step on CUDA is recorded once and then repeated by one launch, as a CUDA graph: quicker where
+    it is the launches that take the time. What is computed is the same."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ class Protocol(Execution, Recipe, Names):
             self._check(name, allowed.holds(value), str(allowed))
             if not allowed.whole:
                 object.__setattr__(self, name, float(value))  # 1 and 1.0 are one protocol
-        for name in ("stratified", "flip", "checkpoint_retry"):
+        for name in ("stratified", "flip", "checkpoint_retry", "cuda_graph"):
             self._check(name, type(getattr(self, name)) is bool, "true or false")
         for name in ("name", "final", "train_accuracy", "precision"):
             value, words = getattr(self, name), _words()[name]

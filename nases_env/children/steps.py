@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from nases_env.children.base import Child
+from nases_env.children.graph import Number
 from nases_env.children.protocol import Recipe
 
 
@@ -19,8 +20,8 @@ class Step(typing.Protocol):
         self,
         images: torch.Tensor,
         labels: torch.Tensor,
-        learning_rate: float,
-        progress: float,
+        learning_rate: Number,
+        progress: Number,
         generator: torch.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Change the child's weights.
@@ -28,8 +29,9 @@ class Step(typing.Protocol):
         Args:
             images: (N, channels, H, W).
             labels: int64 (N,).
-            learning_rate: The learning rate of this step.
-            progress: Share of the training that is over.
+            learning_rate: The learning rate of this step. Where the step is recorded it is a tensor, whose value is another
+                one in each repeat.
+            progress: Share of the training that is over, in [0, 1); it is a tensor likewise.
             generator: Draws whatever is random in the child.
 
         Returns:
@@ -66,8 +68,8 @@ class EagerStep:
         self,
         images: torch.Tensor,
         labels: torch.Tensor,
-        learning_rate: float,
-        progress: float,
+        learning_rate: Number,
+        progress: Number,
         generator: torch.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         self.optimiser.param_groups[0]["lr"] = learning_rate
@@ -85,7 +87,8 @@ class EagerStep:
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:  # noqa: D102
         for i, parameter in enumerate(self.model.parameters()):
             if (momentum := state.get(f"momentum.{i}")) is not None:
-                self.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+                own = self.optimiser.state[parameter].setdefault("momentum_buffer", torch.empty_like(parameter))
+                own.copy_(momentum)  # a recorded step reads it where it is
 
 
 @contextmanager

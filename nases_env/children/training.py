@@ -12,6 +12,7 @@ from nases_env.children import augmentation
 from nases_env.children.base import Child
 from nases_env.children.cpu import prepare_memory
 from nases_env.children.datasets import Tensors
+from nases_env.children.graph import GraphedStep, Number, plainly
 from nases_env.children.layers import count_batches
 from nases_env.children.memory import free_memory, is_out_of_memory
 from nases_env.children.protocol import Protocol
@@ -72,6 +73,10 @@ class Trainer:
         self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
         self.schedule = schedule(protocol, len(self._batch_sizes))
         self.step = step(model, protocol)
+        graphed = protocol.cuda_graph and self.device.type == "cuda" and not model.checkpointing  # it needs more memory
+        self._run = GraphedStep(protocol.batch_size, self._generator) if graphed else plainly
+        self._loss = torch.zeros((), device=self.device)
+        self._correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self._deadline = time.monotonic() + (protocol.max_seconds or math.inf)
 
     def train_epoch(self) -> tuple[float, float]:
@@ -86,23 +91,19 @@ class Trainer:
         """
         count = len(self.data)
         order = torch.randperm(count, generator=self._generator, device=self.device)
-        loss_sum = torch.zeros((), device=self.device)
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._loss.zero_()
+        self._correct.zero_()
         self.model.train()
         steps_done = self.epoch * len(self._batch_sizes)
         for step, batch in enumerate(order.split(self._batch_sizes), steps_done):
             self._check_time()
-            images, labels = self._augmented(batch), self.data.labels[batch]
-            rate, progress = self.schedule.learning_rate(step), self.schedule.progress(step)
-            loss, logits = self.step(images, labels, rate, progress, self._generator)
-            loss_sum += loss * len(batch)
-            correct += (logits.argmax(dim=1) == labels).sum()
+            self._run(self._train_on, batch, self.schedule.learning_rate(step), self.schedule.progress(step))
         count_batches(self.model, len(self._batch_sizes))
         self.epoch += 1
-        mean_loss = float(loss_sum) / count
+        mean_loss = float(self._loss) / count
         if not math.isfinite(mean_loss):
             raise Diverged(f"the loss is {mean_loss} after epoch {self.epoch}")
-        return mean_loss, int(correct) / count
+        return mean_loss, int(self._correct) / count
 
     def accuracy(self, data: Tensors) -> float:
         """Share of images, not augmented, that the child classifies right.
@@ -171,6 +172,13 @@ class Trainer:
             correct += (logits.argmax(dim=1) == labels).sum()
             finite &= logits.isfinite().all()
         return int(correct), bool(finite)
+
+    def _train_on(self, batch: torch.Tensor, learning_rate: Number, progress: Number) -> None:
+        """Train on the images of these indices, and add to the epoch's sums."""
+        images, labels = self._augmented(batch), self.data.labels[batch]
+        loss, logits = self.step(images, labels, learning_rate, progress, self._generator)
+        self._loss += loss * len(batch)
+        self._correct += (logits.argmax(dim=1) == labels).sum()
 
     def _augmented(self, batch: torch.Tensor) -> torch.Tensor:
         """The images of these indices, cropped, mirrored and cut out as the protocol says."""

@@ -214,7 +214,9 @@ class TestParts:
 
     @pytest.mark.parametrize("name", names(Names) + names(Execution))
     def test_names_and_execution_decide_no_result(self, name):
-        change = {"name": "v3-search", "final": "digits-final", "checkpoint_retry": False}.get(name, 7)
+        change = {"name": "v3-search", "final": "digits-final", "checkpoint_retry": False, "cuda_graph": True}.get(
+            name, 7
+        )
         changed = dataclasses.replace(PRESETS["v1-search"], **{name: change})
         assert changed != PRESETS["v1-search"]
         assert changed.result_fields() == PRESETS["v1-search"].result_fields()

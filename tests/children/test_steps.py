@@ -52,6 +52,24 @@ def test_a_step_has_the_learning_rate_that_it_is_given(model):
     assert weights(model).abs().sum() == 0
 
 
+def test_a_learning_rate_that_is_a_tensor_is_that_number(model):
+    twin = Linear()
+    twin.load_state_dict(model.state_dict())
+    step, other, rate = EagerStep(model, resolve("digits")), EagerStep(twin, resolve("digits")), torch.zeros(())
+    for number in range(1, 6):
+        take(step, number / 7)
+        take(other, rate.fill_(number / 7))
+        assert torch.equal(weights(model), weights(twin))
+
+
+def test_loaded_momenta_stay_where_they_were(model):
+    step = EagerStep(model, resolve("digits"))
+    take(step)
+    before = [momentum.data_ptr() for momentum in step.state().values()]
+    step.load_state({name: momentum + 1 for name, momentum in step.state().items()})
+    assert [momentum.data_ptr() for momentum in step.state().values()] == before
+
+
 def test_momentum_is_the_state_of_a_step(model):
     first = EagerStep(model, resolve("digits"))
     assert first.state() == {}

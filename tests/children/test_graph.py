@@ -1,0 +1,159 @@
+"""Recorded training steps: what they are given, when they are recorded, and that a training is the same with them."""
+
+import numpy as np
+import pytest
+import torch
+
+from nases_env import search_spaces
+from nases_env.children import build
+from nases_env.children.datasets import Tensors
+from nases_env.children.graph import GraphedStep
+from nases_env.children.presets import resolve
+from nases_env.children.training import Trainer
+from nases_env.search_spaces import MacroSpace
+
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+FIELDS = {"width": 0.04, "cell_filters": 4, "epochs": 13, "batch_size": 16, "flip": True, "cutout": 2}
+SPACES = {"paper": MacroSpace("paper"), "published": MacroSpace("published"), "micro": search_spaces.make("micro")}
+
+
+def again(function, generator):
+    """Stands for a recording: the function itself, on the tensors that stay in their place."""
+    return function
+
+
+def trainer(space, device="cpu", images=76, size=8, checkpointing=False, **fields):
+    found = SPACES[space]
+    (row,) = found.discretise(found.sample(np.random.default_rng(0), 1))
+    preset = "digits-micro" if space == "micro" else "digits"
+    protocol = resolve({"preset": preset, **FIELDS, **fields})
+    skeleton = build.skeleton(found.architecture(row), protocol, 3, 4, checkpointing, device)
+    model = build.materialise(skeleton, torch.Generator().manual_seed(0), device)
+    pixels = torch.randn(images, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+    labels = torch.arange(images, device=device) % 4
+    return Trainer(model, Tensors(pixels.contiguous(memory_format=torch.channels_last), labels), protocol, 0)
+
+
+def graphed(space, record=again, **fields):
+    subject = trainer(space, **fields)
+    subject._run = GraphedStep(subject.protocol.batch_size, subject._generator, record)
+    return subject
+
+
+def losses(subject):
+    """Of every step, for all epochs."""
+    sums, check = [], subject._check_time
+    subject._check_time = lambda: sums.append(float(subject._loss)) or check()
+    found = []
+    for _ in range(subject.protocol.epochs):
+        sums.clear()
+        subject.train_epoch()
+        found += np.diff([*sums, float(subject._loss)]).tolist()
+    return found
+
+
+# --- what is recorded
+
+
+class Body:
+    """A step that keeps what it was given, and where that is."""
+
+    def __init__(self):
+        self.given, self.places = [], set()
+
+    def __call__(self, batch, learning_rate, progress):
+        self.given.append((batch.tolist(), float(learning_rate), float(progress)))
+        self.places.add(batch.data_ptr())
+
+
+def run(record, sizes):
+    """Steps on batches of these sizes, with learning rates 0.5, 1.5, … and progress 0, 0.25, …"""
+    step, body = GraphedStep(3, torch.Generator(), record), Body()
+    expected = []
+    for number, size in enumerate(sizes):
+        batch = torch.arange(size) + 10 * number
+        step(body, batch, number + 0.5, number / 4)
+        expected.append((batch.tolist(), number + 0.5, number / 4))
+    return body, expected
+
+
+def test_the_second_full_step_is_recorded_and_repeated_with_its_own_arguments():
+    recorded = []
+
+    def record(function, generator):
+        recorded.append(len(body_calls))
+        return lambda: body_calls.append(function()) or None
+
+    body_calls = []
+    body, expected = run(record, [3, 3, 3, 3])
+    assert body.given == expected
+    assert recorded == [0] and len(body_calls) == 3
+    assert len(body.places) <= 2  # the first batch's, and the one that stays
+
+
+def test_steps_on_fewer_images_are_run_as_they_are():
+    repeated = []
+    body, expected = run(lambda function, _: lambda: repeated.append(function()), [2, 3, 2, 3, 2, 3])
+    assert body.given == expected
+    assert len(repeated) == 2
+
+
+def test_what_cannot_be_recorded_is_run_as_it_is_and_said_once():
+    tried = []
+
+    def fail(function, generator):
+        tried.append(function)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.warns(UserWarning, match="kernel by kernel.*CUDA graph .operation not permitted") as warnings:
+        body, expected = run(fail, [3, 3, 3, 2, 3])
+    assert body.given == expected
+    assert len(tried) == len(warnings) == 1
+
+
+def test_a_recording_that_runs_out_of_memory_is_out_of_memory():
+    def fail(function, generator):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        run(fail, [3, 3])
+
+
+# --- trainings with and without
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_fifty_steps_on_tensors_that_stay_are_the_eager_ones_to_the_bit(space):
+    plain, subject = trainer(space), graphed(space)
+    assert len(losses(plain)) > 50
+    assert losses(subject) == losses(trainer(space))
+    plain_state, state = plain.state(), subject.state()
+    assert plain_state.keys() == state.keys()
+    for name in state:  # weights, statistics, momenta, the generator
+        assert torch.equal(state[name], plain_state[name]), name
+    assert subject.accuracy(subject.data) == plain.accuracy(plain.data)
+
+
+def test_paths_are_dropped_as_often_where_the_progress_is_a_tensor():
+    fields = {"drop_path": 0.5, "auxiliary_weight": 0.4, "epochs": 3}
+    plain, subject = (losses(make("micro", **fields)) for make in (trainer, graphed))
+    assert subject == pytest.approx(plain, rel=1e-4)  # the progress is rounded to float32
+    assert plain != losses(trainer("micro", **fields | {"drop_path": 0.0}))
+
+
+def test_a_training_goes_on_from_a_state_with_recorded_steps():
+    whole, first, second = (graphed("paper", epochs=3) for _ in range(3))
+    expected = [whole.train_epoch() for _ in range(3)]
+    assert first.train_epoch() == expected[0]
+    state = first.state()
+    second.train_epoch()  # it has recorded a step already
+    second.train_epoch()
+    second.load_state(state)
+    assert [second.train_epoch() for _ in range(2)] == expected[1:]
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_on_a_cpu_nothing_is_recorded(checkpointing, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: pytest.fail("recorded"))
+    subject = trainer("paper", cuda_graph=True, epochs=2, checkpointing=checkpointing)
+    assert losses(subject) == losses(trainer("paper", epochs=2, checkpointing=checkpointing))
