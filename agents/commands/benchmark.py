@@ -3,6 +3,7 @@
     nases benchmark
     nases benchmark --children 6 --published --pure --workers 2 --json runs/benchmark.json
     nases benchmark --space micro --protocol digits-micro --rungs ours
+    nases benchmark --kernels --decoders --children 0 --protocol v1-search --device cuda
 
 Children are trained three ways: `b0` is a tutorial's loop, `b1` a careful user's, `ours` the package's. The first two
 know the macro space only.
@@ -27,6 +28,7 @@ from nases_env import files, search_spaces
 from nases_env.benchmarking import decoders, steps
 from nases_env.benchmarking.architectures import architectures
 from nases_env.benchmarking.children import Job, in_workers, training
+from nases_env.benchmarking.kernels import Shapes, kernels
 from nases_env.benchmarking.timing import Row, table
 from nases_env.children.presets import resolve
 from nases_env.children.training import resolve_device
@@ -47,6 +49,13 @@ class Options:
     """Whether networks of 15 equal layers of 170 filters are timed as well: conv3, conv5, conv7, sep5, max7, avg7."""
     rungs: tuple[Literal["b0", "b1", "ours"], ...] = ("b0", "b1", "ours")
     """Ways to train them: the baselines b0 and b1, and the package's own."""
+    kernels: bool = False
+    """Whether single operations are timed as well, with other ways to compute them: weight gradients of large kernels,
+    pools, batch normalisation."""
+    kernel_sides: tuple[int, ...] = (32, 16, 8)
+    """Pixels a side of their images, of which there are as many as in a batch."""
+    kernel_channels: tuple[int, ...] = (16, 64, 168, 320)
+    """Channels of these images."""
     workers: int = 0
     """Worker processes in which all children are timed as well, compared with one; 0: they are not."""
 
@@ -77,6 +86,10 @@ class Options:
                 f"--repeats {self.repeats} has to be at least 1, --children {self.children} and --workers "
                 f"{self.workers} at least 0"
             )
+        if min(*self.kernel_sides, *self.kernel_channels, 1) < 1:
+            raise ValueError(
+                f"--kernel-sides {self.kernel_sides} and --kernel-channels {self.kernel_channels} have to be at least 1"
+            )
         if self.space != "macro" and (self.published or self.pure or set(self.rungs) - {"ours"}):
             raise ValueError(
                 f"--published, --pure and the rungs b0 and b1 are of the macro space; time --space {self.space} with "
@@ -96,6 +109,13 @@ class Options:
     def named_protocol(self) -> dict[str, Any]:
         """The protocol as the environment takes it."""
         return {"preset": self.protocol, **parse_overrides(self.overrides)}
+
+    def shapes(self) -> Shapes:
+        """On what single operations are timed."""
+        device, protocol = resolve_device(self.device), resolve(self.named_protocol())
+        half = protocol.precision == "bfloat16" and device.startswith("cuda")
+        precision = torch.bfloat16 if half else torch.float32
+        return Shapes(protocol.batch_size, self.kernel_sides, self.kernel_channels, device, precision, self.repeats)
 
     def job(self) -> Job:
         """What to train."""
@@ -118,6 +138,8 @@ def measured(options: Options) -> Iterator[list[Row]]:
     space = search_spaces.make(options.space)
     options.check()
     job = options.job()
+    if options.kernels:
+        yield from kernels(options.shapes())
     for name in options.decoders:
         yield decoders.rows(name, space, options.repeats)
     yield steps.rows(options.environment(), options.repeats)

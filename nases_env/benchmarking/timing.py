@@ -31,6 +31,8 @@ class Row:
     """Seconds of the rung b0 as a multiple of these."""
     ratio_b1: float | None = None
     ratio_one_worker: float | None = None
+    ratio_torch: float | None = None
+    """Seconds of torch's own way as a multiple of these."""
     steps_per_second: float | None = None
     """Steps of all searches together."""
     phases: dict[str, float] = field(default_factory=dict)
@@ -73,6 +75,8 @@ def table(rows: list[Row]) -> str:
             line += "  " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in row.phases.items())
         if row.steps_per_second:
             line += f"  {row.steps_per_second:,.0f} steps/s"
+        if row.ratio_torch:
+            line += f"  {row.ratio_torch:.2f} × torch's"
         if row.ratio_one_worker:
             line += f"  {row.ratio_one_worker:.2f} × one worker"
         lines.append(line.rstrip())

@@ -90,6 +90,22 @@ def test_cells_are_timed_as_the_package_trains_them(run, tmp_path):
     assert all(row["seconds"] > 0 for row in rows)
 
 
+def test_single_operations_are_timed_with_their_other_ways(run, tmp_path):
+    file = tmp_path / "rows.json"
+    shapes = ["--kernel-sides", 8, "--kernel-channels", 4, "--overrides", "batch_size=8"]
+    done = run("benchmark.py", "--kernels", *shapes, "--decoders", "--children", 0, "--repeats", 1, "--json", file)
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in json.loads(file.read_text())["rows"] if "8², 4 channels" in row["name"]]
+    named = [(row["name"].split(",")[0], row["rung"]) for row in rows]
+    each = [("weight gradient", "taps"), ("max pool", "rows, columns"), ("average pool", "products")]
+    sized = [(f"{size}×{size} {name}", way) for size in (3, 5, 7) for name, other in each for way in ("torch", other)]
+    assert named == [*sized, ("batch norm and ReLU", "torch"), ("copy", "torch")]
+    first, second = rows[:2]
+    assert second["ratio_torch"] == pytest.approx(first["seconds"] / second["seconds"])
+    assert first["tflops"] == pytest.approx(2 * 8 * 64 * 4 * 4 * 9 / first["seconds"] / 1e12)
+    assert "× torch's" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -99,6 +115,7 @@ def test_cells_are_timed_as_the_package_trains_them(run, tmp_path):
         (["--overrides", "cutout=2", *TINY], "the baselines know no cutout"),
         (["--repeats", 0], "--repeats 0"),
         (["--children", -1], "--children -1"),
+        (["--kernels", "--kernel-sides", 0], "--kernel-sides (0,)"),
         (["--space", "nano"], "no search space 'nano'"),
         (["--space", "micro"], "the rungs b0 and b1 are of the macro space; time --space micro with --rungs ours"),
         (["--space", "micro", "--rungs", "ours", "--pure"], "--pure"),

@@ -1,0 +1,139 @@
+"""Times single operations of a training step, and other ways to compute the same: which of them are worth having where.
+
+Images are channels last, in the protocol's precision; the first way is torch's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from nases_env.benchmarking.timing import Row, timed
+from torch import nn
+from torch.nn import functional as F
+
+from nases_env.children import pools
+
+SIZES = (3, 5, 7)
+Way = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """On what operations are timed."""
+
+    images: int
+    sides: tuple[int, ...]
+    channels: tuple[int, ...]
+    device: str
+    precision: torch.dtype
+    repeats: int
+    """Timed runs of each operation."""
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+        """Yield a name, images and gradients of their shape, (images, channels, side, side)."""
+        for side in self.sides:
+            for channels in self.channels:
+                shape = (self.images, channels, side, side)
+                made = [torch.randn(shape, device=self.device, dtype=self.precision) for _ in range(2)]
+                images, gradients = (each.contiguous(memory_format=torch.channels_last) for each in made)
+                yield f"{side}², {channels} channels", images, gradients
+
+
+def kernels(shapes: Shapes) -> Iterator[list[Row]]:
+    """Time weight gradients, pools and batch normalisation; yields the rows of one shape at a time."""
+    for name, images, gradients in shapes.tensors():
+        for size in SIZES:
+            ways = {
+                "torch": partial(weight_gradient, images, gradients, size),
+                "taps": partial(weight_gradient_by_taps, images, gradients, size),
+            }
+            operations = 2 * images.numel() * images.shape[1] * size**2
+            yield _rows(shapes, f"{size}×{size} weight gradient, {name}", ways, operations)
+            for kind, pooled in _pools(size).items():
+                ways = {way: partial(_there_and_back, pool, images, gradients) for way, pool in pooled.items()}
+                yield _rows(shapes, f"{size}×{size} {kind} pool, {name}", ways)
+        norm = nn.BatchNorm2d(images.shape[1], device=shapes.device)
+        ways = {"torch": partial(_there_and_back, lambda given: F.relu_(norm(given)), images, gradients)}  # noqa: B023
+        yield _rows(shapes, f"batch norm and ReLU, {name}", ways)
+        yield _rows(shapes, f"copy, {name}", {"torch": images.clone})
+
+
+def weight_gradient(images: torch.Tensor, gradients: torch.Tensor, size: int) -> torch.Tensor:
+    """The weight gradient of a convolution that keeps the images' size, as torch computes it.
+
+    Args:
+        images: What the convolution read, (N, inputs, H, W).
+        gradients: Of what it put out, (N, outputs, H, W).
+        size: Of its kernel, odd.
+
+    Returns:
+        (outputs, inputs, size, size).
+    """
+    weight = images.new_empty(gradients.shape[1], images.shape[1], size, size)
+    geometry = ([1, 1], [size // 2] * 2, [1, 1], False, [0, 0], 1)
+    _, found, _ = torch.ops.aten.convolution_backward(gradients, images, weight, None, *geometry, [False, True, False])
+    return found
+
+
+def weight_gradient_by_taps(images: torch.Tensor, gradients: torch.Tensor, size: int) -> torch.Tensor:
+    """The same as `weight_gradient`, as one matrix product for each of the size × size weights of a kernel.
+
+    Images are framed with zeros, and gradients stand in the frame's upper left corner. Row after row, what a tap reads
+    of the images then lies a constant distance behind the gradient that it belongs to, and zeros meet all the rest.
+    """
+    frame, inputs, outputs = size - 1, images.shape[1], gradients.shape[1]
+    framed = F.pad(images, (frame // 2,) * 4).permute(0, 2, 3, 1).reshape(-1, inputs)
+    corner = F.pad(gradients, (0, frame, 0, frame)).permute(0, 2, 3, 1).reshape(-1, outputs)
+    width = images.shape[3] + frame
+    pixels = len(framed) - frame * (width + 1)
+    left = corner[:pixels].T.expand(size, outputs, pixels)
+    rows = [
+        torch.bmm(left, framed[row * width :].as_strided((size, pixels, inputs), (inputs, inputs, 1)))
+        for row in range(size)
+    ]
+    return torch.stack(rows).permute(2, 3, 0, 1)
+
+
+def _pools(size: int) -> dict[str, dict[str, Callable[[torch.Tensor], torch.Tensor]]]:
+    """Pools that keep the size, by kind and way."""
+    frame = size // 2
+
+    def rows_then_columns(images: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(F.max_pool2d(images, (1, size), 1, (0, frame)), (size, 1), 1, (frame, 0))
+
+    return {
+        "max": {"torch": lambda images: F.max_pool2d(images, size, 1, frame), "rows, columns": rows_then_columns},
+        "average": {
+            "torch": lambda images: F.avg_pool2d(images, size, 1, frame, count_include_pad=False),
+            "products": lambda images: pools.mean(images, size),
+        },
+    }
+
+
+def _there_and_back(
+    operation: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, gradients: torch.Tensor
+) -> None:
+    """Forward and backward."""
+    images = images.detach().requires_grad_()
+    torch.autograd.grad(operation(images), images, gradients)
+
+
+def _rows(shapes: Shapes, name: str, ways: dict[str, Way], operations: int | None = None) -> list[Row]:
+    rows: list[Row] = []
+    for way, compute in ways.items():
+        row = timed(name, partial(_finished, compute, shapes.device), shapes.repeats, calls=5)
+        tflops = operations and operations / row.seconds / 1e12
+        ratio = rows[0].seconds / row.seconds if rows else None
+        rows.append(dataclasses.replace(row, rung=way, device=shapes.device, tflops=tflops, ratio_torch=ratio))
+    return rows
+
+
+def _finished(compute: Way, device: str) -> None:
+    """Compute and wait for it."""
+    compute()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
