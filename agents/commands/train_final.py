@@ -22,9 +22,9 @@ from agents.search.overrides import parse_overrides
 from agents.search.run_directory import FoundChild, RunDirectory
 from nases_env.children import datasets
 from nases_env.children.cpu import cpu_threads
+from nases_env.children.memory import is_out_of_memory
 from nases_env.children.presets import final_protocol
 from nases_env.children.protocol import Protocol
-from nases_env.children.memory import is_out_of_memory
 from nases_env.children.training import Diverged, TimeLimitExceeded, resolve_device
 from nases_env.env import NASESEnv
 from nases_env.search_spaces import Architecture

@@ -73,7 +73,9 @@ def _seconds(evaluator: TrainingEvaluator, architecture: Architecture) -> float:
     count = min(len(data.train), BATCHES * protocol.batch_size)
     few = Tensors(data.train.images[:count], data.train.labels[:count])
     with cpu_threads(protocol.threads), own_torch_state():
-        skeleton = build.skeleton(architecture, protocol, data.train.images.shape[1], data.classes, device=evaluator.device)
+        skeleton = build.skeleton(
+            architecture, protocol, data.train.images.shape[1], data.classes, device=evaluator.device
+        )
         model = build.materialise(skeleton, torch.Generator().manual_seed(0), evaluator.device)
         trainer = Trainer(model, few, protocol, seed=0)
         for _ in range(2):

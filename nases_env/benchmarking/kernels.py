@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from nases_env.benchmarking.timing import Row, timed
 from torch import nn
 from torch.nn import functional as F
 
+from nases_env.benchmarking.timing import Row, timed
 from nases_env.children import pools
+from nases_env.children.cpu import prepare_memory
 
 SIZES = (3, 5, 7)
 Way = Callable[[], object]
@@ -44,10 +45,12 @@ class Shapes:
 
 
 def kernels(shapes: Shapes) -> Iterator[list[Row]]:
-    """Time weight gradients, pools and batch normalisation; yields the rows of one shape at a time."""
+    """Time weight gradients, pools and batch normalisation; yields the rows of one operation at a time."""
+    if shapes.device == "cpu":
+        prepare_memory()
     for name, images, gradients in shapes.tensors():
         for size in SIZES:
-            ways = {
+            ways: dict[str, Way] = {
                 "torch": partial(weight_gradient, images, gradients, size),
                 "taps": partial(weight_gradient_by_taps, images, gradients, size),
             }

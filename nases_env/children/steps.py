@@ -29,8 +29,8 @@ class Step(typing.Protocol):
         Args:
             images: (N, channels, H, W).
             labels: int64 (N,).
-            learning_rate: The learning rate of this step. Where the step is recorded it is a tensor, whose value is another
-                one in each repeat.
+            learning_rate: The learning rate of this step. Where the step is recorded it is a tensor, which has another
+                value in each repeat.
             progress: Share of the training that is over, in [0, 1); it is a tensor likewise.
             generator: Draws whatever is random in the child.
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from nases_env.benchmarking.kernels import weight_gradient, weight_gradient_by_taps
 
 
