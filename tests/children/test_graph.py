@@ -12,7 +12,6 @@ from nases_env.children.presets import resolve
 from nases_env.children.training import Trainer
 from nases_env.search_spaces import MacroSpace
 
-CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 FIELDS = {"width": 0.04, "cell_filters": 4, "epochs": 13, "batch_size": 16, "flip": True, "cutout": 2}
 SPACES = {"paper": MacroSpace("paper"), "published": MacroSpace("published"), "micro": search_spaces.make("micro")}
 
@@ -157,3 +156,33 @@ def test_on_a_cpu_nothing_is_recorded(checkpointing, monkeypatch):
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: pytest.fail("recorded"))
     subject = trainer("paper", cuda_graph=True, epochs=2, checkpointing=checkpointing)
     assert losses(subject) == losses(trainer("paper", epochs=2, checkpointing=checkpointing))
+
+
+# --- on a device
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("error::UserWarning")  # steps that cannot be recorded would be compared with themselves
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("space", SPACES)
+def test_fifty_recorded_steps_are_the_eager_ones(space, precision):
+    fields = {"device": "cuda", "precision": precision, "size": 16, "epochs": 10}
+    expected = losses(trainer(space, **fields))
+    subject = trainer(space, cuda_graph=True, **fields)
+    assert isinstance(subject._run, GraphedStep)
+    found = losses(subject)
+    assert len(found) == 50 and subject._run._repeat is not None
+    # Kernels may add in another order each time; what that does to the weights grows with every step.
+    assert found[:10] == pytest.approx(expected[:10], rel=0.02)
+    assert found == pytest.approx(expected, rel=0.2)
+    plain = trainer(space, **fields)
+    losses(plain)
+    assert torch.equal(plain._generator.get_state(), subject._generator.get_state())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_checkpointed_child_is_not_recorded():
+    subject = trainer("paper", device="cuda", cuda_graph=True, checkpointing=True)
+    assert not isinstance(subject._run, GraphedStep)

@@ -111,3 +111,18 @@ def test_a_relu_may_change_the_means_in_place():
         outputs = F.relu(pools.mean(given, 3), inplace=inplace)
         found.append(torch.autograd.grad(outputs, given, images(seed=1)))
     assert torch.equal(*(gradient for (gradient,) in found))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("pool", [AveragePool2d, MaxPool2d])
+def test_pools_on_cuda_are_those_of_the_cpu(pool, size, dtype):
+    found = []
+    for device in ("cuda", "cpu"):
+        given = images((32, 32), dtype, channels=24).to(device).requires_grad_()
+        outputs = pool(size)(given)
+        gradient = torch.autograd.grad(outputs, given, images((32, 32), dtype, channels=24, seed=1).to(device))
+        found.append([each.float().cpu() for each in (outputs, *gradient)])
+    torch.testing.assert_close(*found, rtol=2e-2, atol=2e-2)
