@@ -6,6 +6,7 @@ Images are channels last, in the protocol's precision; the first way is torch's 
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,8 @@ from nases_env.children.cpu import prepare_memory
 
 SIZES = (3, 5, 7)
 Way = Callable[[], object]
+Pool = Callable[[torch.Tensor], torch.Tensor]
+SizedPool = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def kernels(shapes: Shapes) -> Iterator[list[Row]]:
     """Time weight gradients, pools and batch normalisation; yields the rows of one operation at a time."""
     if shapes.device == "cpu":
         prepare_memory()
+    triton_pool = _triton_pool(shapes)
     for name, images, gradients in shapes.tensors():
         for size in SIZES:
             ways: dict[str, Way] = {
@@ -56,7 +60,7 @@ def kernels(shapes: Shapes) -> Iterator[list[Row]]:
             }
             operations = 2 * images.numel() * images.shape[1] * size**2
             yield _rows(shapes, f"{size}×{size} weight gradient, {name}", ways, operations)
-            for kind, pooled in _pools(size).items():
+            for kind, pooled in _pools(size, triton_pool).items():
                 ways = {way: partial(_there_and_back, pool, images, gradients) for way, pool in pooled.items()}
                 yield _rows(shapes, f"{size}×{size} {kind} pool, {name}", ways)
         norm = nn.BatchNorm2d(images.shape[1], device=shapes.device)
@@ -101,15 +105,34 @@ def weight_gradient_by_taps(images: torch.Tensor, gradients: torch.Tensor, size:
     return torch.stack(rows).permute(2, 3, 0, 1)
 
 
-def _pools(size: int) -> dict[str, dict[str, Callable[[torch.Tensor], torch.Tensor]]]:
+def _triton_pool(shapes: Shapes) -> SizedPool | None:
+    """The max pool in Triton; None on a CPU, and where Triton is missing or cannot compile it."""
+    if shapes.device == "cpu":
+        return None
+    try:
+        from nases_env.benchmarking.triton_pools import max_pool
+
+        max_pool(torch.zeros(1, 1, 1, 1, device=shapes.device), 3)
+    except Exception as error:  # what Triton raises without a C compiler differs from version to version
+        warnings.warn(f"the max pool in Triton is left out: it cannot be compiled here ({error})", stacklevel=2)
+        return None
+    return max_pool
+
+
+def _pools(size: int, triton_pool: SizedPool | None) -> dict[str, dict[str, Pool]]:
     """Pools that keep the size, by kind and way."""
     frame = size // 2
 
     def rows_then_columns(images: torch.Tensor) -> torch.Tensor:
         return F.max_pool2d(F.max_pool2d(images, (1, size), 1, (0, frame)), (size, 1), 1, (frame, 0))
 
+    triton_pools = {"triton": lambda images: triton_pool(images, size)} if triton_pool else {}
     return {
-        "max": {"torch": lambda images: F.max_pool2d(images, size, 1, frame), "rows, columns": rows_then_columns},
+        "max": {
+            "torch": lambda images: F.max_pool2d(images, size, 1, frame),
+            "rows, columns": rows_then_columns,
+            **triton_pools,
+        },
         "average": {
             "torch": lambda images: F.avg_pool2d(images, size, 1, frame, count_include_pad=False),
             "products": lambda images: pools.mean(images, size),
