@@ -16,7 +16,7 @@ from nases_env.children.padding import count_parameters
 from nases_env.children.presets import PRESETS
 from nases_env.search_spaces import MacroArchitecture, MacroSpace, MicroSpace, registry
 from nases_env.surrogates import features
-from nases_env.surrogates.macro import Images
+from nases_env.surrogates.macro import ImageShape
 from tests.search_spaces import toy
 
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1}
@@ -87,7 +87,7 @@ def test_a_new_space_without_decoders_and_features_says_so(third):
     with pytest.raises(ValueError, match="no decoder 'autoencoder'; choose one of .'pca', 'random', 'identity'"):
         embeddings.make("autoencoder", third)
     with pytest.raises(ValueError, match="know the macro space under paper rules only, not toy under paper"):
-        features.make(third, PRESETS["digits"], Images(8, 1, 10))
+        features.make(third, PRESETS["digits"], ImageShape(8, 1, 10))
 
 
 def test_a_space_is_registered_once(third):
