@@ -6,7 +6,7 @@
     nases benchmark --kernels --decoders --children 0 --protocol v1-search --device cuda
 
 Children are trained three ways: `b0` is a tutorial's loop, `b1` a careful user's, `ours` the package's. The first two
-know the macro space only.
+know the macro space only. `graphed`, a fourth one, is the package's with training steps recorded as CUDA graphs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from agents.search.overrides import parse_overrides
 from nases_env import files, search_spaces
 from nases_env.benchmarking import decoders, steps
 from nases_env.benchmarking.architectures import architectures
-from nases_env.benchmarking.children import Job, in_workers, training
+from nases_env.benchmarking.children import OWN, Job, in_workers, training
 from nases_env.benchmarking.kernels import Shapes, kernels
 from nases_env.benchmarking.timing import Row, table
 from nases_env.children.presets import resolve
@@ -47,8 +47,8 @@ class Options:
     """Whether the architecture published with v1 is timed as well."""
     pure: bool = False
     """Whether networks of 15 equal layers of 170 filters are timed as well: conv3, conv5, conv7, sep5, max7, avg7."""
-    rungs: tuple[Literal["b0", "b1", "ours"], ...] = ("b0", "b1", "ours")
-    """Ways to train them: the baselines b0 and b1, and the package's own."""
+    rungs: tuple[Literal["b0", "b1", "ours", "graphed"], ...] = ("b0", "b1", "ours")
+    """Ways to train them: the baselines b0 and b1, the package's own, and the same with recorded steps on CUDA."""
     kernels: bool = False
     """Whether single operations are timed as well, with other ways to compute them: weight gradients of large kernels,
     pools, batch normalisation."""
@@ -90,7 +90,7 @@ class Options:
             raise ValueError(
                 f"--kernel-sides {self.kernel_sides} and --kernel-channels {self.kernel_channels} have to be at least 1"
             )
-        if self.space != "macro" and (self.published or self.pure or set(self.rungs) - {"ours"}):
+        if self.space != "macro" and (self.published or self.pure or set(self.rungs) - OWN):
             raise ValueError(
                 f"--published, --pure and the rungs b0 and b1 are of the macro space; time --space {self.space} with "
                 "--rungs ours and without the other two"

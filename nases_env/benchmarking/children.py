@@ -1,6 +1,7 @@
 """Trains the same children on every rung, each rung in a process of its own, in turns.
 
-`b0` and `b1` are the baselines, `ours` is the package. On a CPU a rung has as many cores as the protocol has threads.
+`b0` and `b1` are the baselines, `ours` and `graphed` the package. On a CPU a rung has as many cores as the protocol
+has threads.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.executors import make
 from nases_env.search_spaces import MacroArchitecture
 
+OWN = {"ours", "graphed"}
+"""Rungs on which the package trains: with training steps as they are, and recorded as CUDA graphs."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -41,7 +45,7 @@ class Job:
 
     Args:
         children: Architectures by name.
-        rungs: Some of b0, b1 and ours.
+        rungs: Some of b0, b1, ours and graphed.
         dataset: See NASESEnv.
         data_dir: See NASESEnv.
         protocol: How children are trained.
@@ -78,7 +82,7 @@ def training(job: Job) -> Iterator[list[Row]]:
     Raises:
         ValueError: If a child fails, or the protocol asks for what the baselines do not do.
     """
-    if job.protocol.cutout and set(job.rungs) != {"ours"}:
+    if job.protocol.cutout and set(job.rungs) - OWN:
         raise ValueError("the baselines know no cutout; leave it out, or time --rungs ours alone")
     rows: list[Row] = []
     with ExitStack() as stack:
@@ -122,14 +126,15 @@ def in_workers(job: Job, workers: int) -> list[Row]:
 def _start(rung: str, job: Job) -> None:
     """Make the trainer of this process, on as many cores as the protocol has threads."""
     global _trainer
-    if rung != "ours":
+    if rung not in OWN:
         os.environ.pop(KERNEL_CACHE, None)  # the package set it, if the parent process trained children
     if threads := None if job.cuda else job.protocol.threads:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
         torch.set_num_threads(threads)
-    if rung == "ours":
-        evaluator = TrainingEvaluator(job.dataset, job.data_dir, job.protocol, job.device)
+    if rung in OWN:
+        protocol = dataclasses.replace(job.protocol, cuda_graph=rung == "graphed")
+        evaluator = TrainingEvaluator(job.dataset, job.data_dir, protocol, job.device)
         _trainer = partial(_evaluate, evaluator)
         return
     data = datasets.load(job.dataset, job.data_dir, job.protocol, job.device)
@@ -231,7 +236,7 @@ def _row(job: Job, name: str, rung: str, runs: list[Run], ceiling: float) -> Row
         images_per_second=images / seconds,
         tflops=tflops,
         ceiling=tflops / ceiling,
-        phases=phases if rung == "ours" else {},
+        phases=phases if rung in OWN else {},
         memory=memory,
     )
 

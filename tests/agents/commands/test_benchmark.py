@@ -70,12 +70,14 @@ def test_rows_are_in_the_file_as_soon_as_they_are_known(run, tmp_path):
 
 
 def test_published_and_pure_children_can_be_timed(run, tmp_path):
-    arguments = ["--decoders", "--children", 0, "--published", "--pure", "--rungs", "ours", "--repeats", 1]
+    arguments = ["--decoders", "--children", 0, "--published", "--pure", "--rungs", "ours", "graphed", "--repeats", 1]
     done = run("benchmark.py", *arguments, "--overrides", *TINY, "width=0.03", "--json", tmp_path / "rows.json")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     pure = [f"{name} × 15" for name in ("conv3", "conv5", "conv7", "sep5", "max7", "avg7")]
-    assert [row["name"] for row in rows if row["rung"]] == ["published", *pure, "all 7"]
+    expected = [(name, rung) for name in ("published", *pure, "all 7") for rung in ("ours", "graphed")]
+    assert [(row["name"], row["rung"]) for row in rows if row["rung"]] == expected
+    assert all(row["phases"]["train"] > 0 for row in rows if row["rung"])
     assert {row["ratio_b0"] for row in rows} == {None}
 
 
