@@ -25,7 +25,7 @@ class Launches(TorchDispatchMode):
 
 
 def of_a_step(model, images):
-    """Of the loss and its gradients, on images (N, channels, H, W) of the device `meta`; not of the first step."""
+    """Count what the loss and its gradients take on images (N, channels, H, W) of `meta`, not in the first step."""
     labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     for _ in range(2):
         model.zero_grad()

@@ -11,7 +11,7 @@ def generator(seed=0):
 
 
 def crop_and_flip(padded, size, flip, generator):
-    """Of all images, in their order."""
+    """A window out of every image, in their order."""
     return augmentation.crop_and_flip(padded, torch.arange(len(padded)), size, flip, generator)
 
 

@@ -40,7 +40,7 @@ def graphed(space, record=again, **fields):
 
 
 def losses(subject):
-    """Of every step, for all epochs."""
+    """The loss of every step of all epochs."""
     sums, check = [], subject._check_time
     subject._check_time = lambda: sums.append(float(subject._loss)) or check()
     found = []

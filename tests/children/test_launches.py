@@ -13,7 +13,7 @@ from tests.children import launches
 
 
 def step(architecture):
-    """Of the architecture's child under v1's protocol, with its normalisations and convolutions."""
+    """What a step of the architecture's child takes under v1's protocol, and its normalisations and convolutions."""
     model = build.skeleton(architecture, resolve("v1-search"), 3, 10, device="meta")
     images = torch.empty(128, 3, 32, 32, device="meta").contiguous(memory_format=torch.channels_last)
     norms, convolutions = (
