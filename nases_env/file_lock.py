@@ -10,6 +10,11 @@ SUFFIX = ".filelock"
 """A name of its own: Optuna would take `.lock` for one that it made itself."""
 
 
+def path_of(path: Path) -> Path:
+    """The lock that lies beside a file; whoever writes makes it."""
+    return path.with_name(path.name + SUFFIX)
+
+
 def lock(path: Path, busy: str) -> FileLock:
     """Take the lock that lies beside a file; `release()` gives it back, and so does the end of the process.
 
@@ -20,7 +25,7 @@ def lock(path: Path, busy: str) -> FileLock:
     Raises:
         BlockingIOError: If another process, or another part of this one, holds the lock.
     """
-    taken = FileLock(path.with_name(path.name + SUFFIX), timeout=0, thread_local=False)
+    taken = FileLock(path_of(path), timeout=0, thread_local=False)
     try:
         taken.acquire()
     except Timeout as error:

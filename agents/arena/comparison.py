@@ -107,7 +107,7 @@ class Comparison:
         notes = [command, *self.notes()]
         title = f"{self._run['env_id']}: {self._run['children']} children"
         page.write(out / "index.html", title, notes, rows, pictures)
-        (out / "notes.txt").write_text("\n".join(notes) + "\n", encoding="utf-8")
+        files.write(out / "notes.txt", ("\n".join(notes) + "\n").encode())
 
     def _built(self, name: str) -> list[list[str]]:
         """The keys of what an agent's searches built."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 from tqdm import tqdm
 
 from agents.search.overrides import parse_overrides
-from nases_env import rewards, search_spaces
+from nases_env import executors, rewards, search_spaces
 from nases_env.children.presets import resolve
 from nases_env.children.protocol import Protocol
 from nases_env.evaluators.training import TrainingEvaluator
-from nases_env.processes import end_with_parent
 
 Row = dict[str, float | str]
 """What was found out about one child with one seed."""
@@ -50,22 +47,32 @@ class RandomChildren:
         """The protocol that children are trained by."""
         return resolve({"preset": self.protocol, **parse_overrides(self.overrides)})
 
-    def evaluate(self, child: int, seed: int) -> Row:
-        """Train one child with one seed, in this process."""
+    def evaluate(self) -> Iterator[tuple[int, Row]]:
+        """Train all children in worker processes; yields (index, row) in order of completion, seed after seed."""
         space = search_spaces.make(self.space, self.rules)
-        row = space.discretise(space.sample(np.random.default_rng(0), self.children))[child]
-        evaluator = TrainingEvaluator(self.dataset, self.data_dir, self.resolved(), "cpu")
-        (_, found), *_ = evaluator.evaluate([space.architecture(row)], [seed])
-        return {
-            "child": child,
-            "seed": seed,
-            "reward": rewards.make(self.reward)(found),
-            "validation_accuracy": found.validation_accuracy,
-            "train_accuracy": found.train_accuracy,
-            "parameters": found.parameters,
-            "failure": found.failure,
-            "seconds": round(found.seconds, 3),
-        }
+        rows = space.discretise(space.sample(np.random.default_rng(0), self.children))
+        executor = executors.make(executors.check_executor(None, self.workers))
+        evaluator = TrainingEvaluator(self.dataset, self.data_dir, self.resolved(), "cpu", executor)
+        reward = rewards.make(self.reward)
+        architectures = [space.architecture(row) for row in rows] * self.seeds
+        seeds = np.repeat(range(self.seeds), self.children).tolist()
+        try:
+            for index, found in evaluator.evaluate(architectures, seeds):
+                yield (
+                    index,
+                    {
+                        "child": index % self.children,
+                        "seed": seeds[index],
+                        "reward": reward(found),
+                        "validation_accuracy": found.validation_accuracy,
+                        "train_accuracy": found.train_accuracy,
+                        "parameters": found.parameters,
+                        "failure": found.failure,
+                        "seconds": round(found.seconds, 3),
+                    },
+                )
+        finally:
+            evaluator.close()
 
     def column(self, rows: Sequence[Row], name: str) -> np.ndarray:
         """One number of every row of `evaluate_all`, (children, seeds)."""
@@ -73,15 +80,21 @@ class RandomChildren:
 
 
 def evaluate_all(samples: Sequence[RandomChildren]) -> list[list[Row]]:
-    """Train the children of several samples in processes; returns each one's rows, one seed after the other."""
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(samples[0].workers, spawn, end_with_parent) as pool:
-        futures = [
-            [pool.submit(one.evaluate, child, seed) for seed in range(one.seeds) for child in range(one.children)]
-            for one in samples
-        ]
-        with tqdm(total=sum(map(len, futures)), desc="children") as bar:
-            return [[_counted(future, bar) for future in of_one] for of_one in futures]
+    """Train the children of one sample after the other; returns each one's rows, one seed after the other.
+
+    Raises:
+        ValueError, OSError: As `TrainingEvaluator` and its `evaluate`.
+        WorkerStartError: If worker processes cannot be started.
+    """
+    found: list[list[Row]] = []
+    with tqdm(total=sum(one.children * one.seeds for one in samples), desc="children") as bar:
+        for one in samples:
+            rows = {}
+            for index, row in one.evaluate():
+                rows[index] = row
+                bar.update()
+            found.append([rows[index] for index in range(len(rows))])
+    return found
 
 
 def intraclass_correlation(values: np.ndarray) -> float:
@@ -93,9 +106,3 @@ def intraclass_correlation(values: np.ndarray) -> float:
     between = seeds * values.mean(axis=1).var(ddof=1)
     within = values.var(axis=1, ddof=1).mean()
     return float((between - within) / (between + (seeds - 1) * within))
-
-
-def _counted(future: Future[Row], bar: tqdm) -> Row:
-    result = future.result()
-    bar.update()
-    return result

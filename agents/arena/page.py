@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.arena import statistics
 from agents.search import web_page
+from nases_env import files
 
 matplotlib.use("Agg")
 matplotlib.rcParams["text.parse_math"] = False  # an agent's name is not mathematics, whatever is in it
@@ -59,4 +60,4 @@ def write(path: Path, title: str, notes: list[str], rows: list[dict[str, Any]], 
         web_page.table(rows),
         *(web_page.png(picture.read_bytes(), picture.stem) for picture in pictures),
     ]
-    path.write_text(web_page.page(title, parts), encoding="utf-8")
+    files.write(path, web_page.page(title, parts).encode())

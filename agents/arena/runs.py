@@ -126,7 +126,6 @@ class Run:
         """
         keywords = parse_overrides(given)
         with gym.make(env_id, **keywords | entry.environment) as env:
-            env.get_wrapper_attr("prepare")()  # errors in the data come before any search
             decoder = env.get_wrapper_attr("decoder")
             if env.get_wrapper_attr("surrogate"):
                 keywords = {"noise": True} | keywords
@@ -239,6 +238,22 @@ class Run:
             accuracies.append(env.step(action)[4]["validation_accuracy"])
         env.close()
         return accuracies
+
+
+def prepare(runs: Iterable[Run]) -> None:
+    """Read what the searches need, so that errors in it come before any of them; equal data are read once.
+
+    Raises:
+        ValueError, OSError: As `NASESEnv.prepare`.
+    """
+    needed = {}
+    for run in runs:
+        keywords = run.keywords | run.entry.environment
+        data = {name: value for name, value in keywords.items() if name not in ("decoder", "calibration")}
+        needed[json.dumps([run.env_id, data], sort_keys=True, default=str)] = (run.env_id, keywords)
+    for env_id, keywords in needed.values():
+        with gym.make(env_id, **keywords) as env:
+            env.get_wrapper_attr("prepare")()
 
 
 def score(record: dict[str, Any], kind: str) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents.arena import statistics
-from agents.arena.runs import BASELINE, Entry, Run, in_processes, score
+from agents.arena.runs import BASELINE, Entry, Run, in_processes, prepare, score
 
 
 def round_sizes(rounds: Sequence[str]) -> list[tuple[int, int]]:
@@ -75,6 +75,7 @@ def tune(
     """
     kept = list(entries)
     runs = {entry.name: searches(entry) for entry in (*kept, Entry.parse(BASELINE))}
+    prepare(searches[0] for searches in runs.values())
     rows: list[dict[str, object]] = []
     for number, (count, seeds) in enumerate(sizes):
         kept = kept[:count]

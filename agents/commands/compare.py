@@ -17,7 +17,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from agents.arena.comparison import Comparison
-from agents.arena.runs import BASELINE, FAILURES, Entry, Run, in_processes
+from agents.arena.runs import BASELINE, FAILURES, Entry, Run, in_processes, prepare
 from agents.commands import startup
 from nases_env.threads import cores
 
@@ -82,6 +82,7 @@ def main(options: Options) -> int:
         runs = options.runs()
         every = [run for of_agent in runs.values() for run in of_agent]
         missing = [run for run in every if run.recorded() is None]
+        prepare(missing)
         with tqdm(total=len(every), initial=len(every) - len(missing), unit="search") as bar:
             for _ in in_processes(missing, options.workers):
                 bar.update()

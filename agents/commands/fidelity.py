@@ -15,6 +15,7 @@ from agents.arena.fidelity import interval, longer
 from agents.arena.noise_floor import RandomChildren, evaluate_all
 from agents.commands import startup
 from nases_env import files
+from nases_env.evaluators import WorkerStartError
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,14 @@ def main(options: Options) -> int:
         if min(options.children, options.seeds, options.factor, options.workers) < 1:
             raise ValueError("--children, --seeds, --factor and --workers have to be at least 1")
         both = [options, longer(options, options.factor)]
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         found = evaluate_all(both)
-    except (ValueError, OSError) as error:
+        factors = (1, options.factor)
+        table = [{"factor": factor} | row for factor, rows in zip(factors, found, strict=True) for row in rows]
+        files.write_csv(options.out, table)
+    except (ValueError, OSError, WorkerStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
-    files.write_csv(
-        options.out,
-        [{"factor": factor} | row for factor, rows in zip((1, options.factor), found, strict=True) for row in rows],
-    )
     for name in ("reward", "validation_accuracy"):
         for long_name in ("validation_accuracy", "reward"):
             short, long = (

@@ -15,6 +15,7 @@ import numpy as np
 from agents.arena.noise_floor import RandomChildren, evaluate_all, intraclass_correlation
 from agents.commands import startup
 from nases_env import files
+from nases_env.evaluators import WorkerStartError
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class Options(RandomChildren):
 def main(options: Options) -> int:
     """Run the experiment; returns the exit status."""
     try:
+        if min(options.children, options.seeds, options.workers) < 1:
+            raise ValueError("--children, --seeds and --workers have to be at least 1")
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         (rows,) = evaluate_all([options])
-    except (ValueError, OSError) as error:
+        files.write_csv(options.out, rows)
+    except (ValueError, OSError, WorkerStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
-    files.write_csv(options.out, rows)
     for name in ("reward", "validation_accuracy"):
         values = options.column(rows, name)
         low, median, high = np.quantile(values, (0.1, 0.5, 0.9))

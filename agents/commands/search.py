@@ -137,7 +137,7 @@ def main(options: Options) -> int:
 def _tell(options: Options) -> int:
     """Tell what the search would do."""
     environment = options.make_environment()
-    print("\n".join(dry_run.describe(environment, options.children)))
+    print("\n".join(dry_run.describe(environment, options.children, options.batch)))
     environment.close()
     return 0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.commands import startup
-from agents.search import final_training
+from agents.search import final_record
 from agents.search.final_training import FinalTraining
 from agents.search.overrides import parse_overrides
 from agents.search.run_directory import FoundChild, RunDirectory
@@ -79,8 +79,8 @@ def main(options: Options) -> int:
             "dataset": environment.dataset,
             "seed": options.seed,
         }
-        final_training.claim(folder, identity)
-        if (before := final_training.measured_accuracy(folder)) is not None:
+        final_record.claim(folder, identity)
+        if (before := final_record.measured_accuracy(folder)) is not None:
             print(f"{folder} is finished and was tested: test accuracy {before:.4f}")
             return 0
         device = resolve_device(options.device)
@@ -93,7 +93,7 @@ def main(options: Options) -> int:
             )
             training.train(options.checkpoint_every)
             accuracy = training.test()
-            final_training.write_metrics(folder, identity, training.metrics(accuracy))
+            final_record.write_metrics(folder, identity, training.metrics(accuracy))
     except (ValueError, OSError, Diverged, TimeLimitExceeded) as error:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
@@ -114,8 +114,7 @@ def main(options: Options) -> int:
 def _best_child(options: Options) -> tuple[FoundChild, Architecture, Protocol, NASESEnv]:
     """The child, its architecture, the final protocol, and the environment it was found in."""
     run = RunDirectory(options.run, options.trust)
-    environment = run.make_environment().unwrapped
-    assert isinstance(environment, NASESEnv)
+    environment = run.make_nases_environment()
     child = run.best()
     protocol = final_protocol(environment.protocol, options.protocol, options.fields())
     return child, child.architecture(environment.space), protocol, environment

@@ -9,10 +9,13 @@ import torch
 
 from agents.search.progress import duration
 from nases_env.children import build
+from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads
 from nases_env.children.datasets import ChildData, Tensors
+from nases_env.children.memory import is_out_of_memory
+from nases_env.children.protocol import Protocol
 from nases_env.children.torch_state import own_torch_state
-from nases_env.children.training import Trainer
+from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer
 from nases_env.env import NASESEnv
 from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.search_spaces import Architecture
@@ -25,12 +28,13 @@ CLASSES = 10
 """So many classes are named."""
 
 
-def describe(environment: NASESEnv, children: int) -> list[str]:
+def describe(environment: NASESEnv, children: int, batch: int = 1) -> list[str]:
     """Tell in a few lines what a search would read and train.
 
     Args:
         environment: What would be searched; its data are read.
         children: The budget.
+        batch: Children that are chosen together; no more of them are trained at once.
 
     Raises:
         FileNotFoundError, ValueError: As `NASESEnv.prepare`.
@@ -42,13 +46,21 @@ def describe(environment: NASESEnv, children: int) -> list[str]:
     space = environment.space
     rows = space.discretise(space.sample(np.random.default_rng(0), CHILDREN))
     architectures = [space.architecture(row) for row in rows]
-    parameters = [evaluator.measure(architecture).parameters for architecture in architectures]
-    seconds = float(np.mean([_seconds(evaluator, architecture) for architecture in architectures]))
+    measured = [evaluator.measure(architecture) for architecture in architectures]
+    parameters = [child.parameters for child in measured]
+    fitting = [each for each, child in zip(architectures, measured, strict=True) if not child.failure]
+    finished = [seconds for each in fitting if (seconds := _seconds(evaluator, each)) is not None]
+    told = f"{CHILDREN} random children: {min(parameters):,} to {max(parameters):,} parameters"
+    if failed := CHILDREN - len(finished):
+        told += f"; {failed} of them would fail (over a limit, out of memory, or no number)"
+    if not finished:
+        return [*_of_data(evaluator.data), told]
+    seconds = float(np.mean(finished))
+    at_once = min(evaluator.executor.workers, batch)
     return [
         *_of_data(evaluator.data),
-        f"{CHILDREN} random children: {min(parameters):,} to {max(parameters):,} parameters, "
-        f"about {_told(seconds)} each on {evaluator.device}",
-        f"{children} children: about {_told(children * seconds / evaluator.executor.workers)}",
+        f"{told}, about {_told(seconds)} each on {evaluator.device}",
+        f"{children} children: about {_told(children * seconds / at_once)}",
     ]
 
 
@@ -66,26 +78,37 @@ def _of_data(data: ChildData) -> list[str]:
     ]
 
 
-def _seconds(evaluator: TrainingEvaluator, architecture: Architecture) -> float:
-    """About how long a child takes: its epochs, each with a look at the validation images, told from a few batches."""
+def _seconds(evaluator: TrainingEvaluator, architecture: Architecture) -> float | None:
+    """About how long a child takes: its epochs, each with a look at the validation images, told from a few batches.
+
+    None where it fails.
+    """
     protocol, data = evaluator.protocol, evaluator.data.to(evaluator.device)
     assert data.validation is not None
     count = min(len(data.train), BATCHES * protocol.batch_size)
     few = Tensors(data.train.images[:count], data.train.labels[:count])
-    with cpu_threads(protocol.threads), own_torch_state():
-        skeleton = build.skeleton(
-            architecture, protocol, data.train.images.shape[1], data.classes, device=evaluator.device
-        )
-        model = build.materialise(skeleton, torch.Generator().manual_seed(0), evaluator.device)
-        trainer = Trainer(model, few, protocol, seed=0)
-        for _ in range(2):
-            start = time.perf_counter()
-            trainer.train_epoch()
-            training = (time.perf_counter() - start) / count
+    try:
+        with cpu_threads(protocol.threads), own_torch_state():
+            training, evaluating = _timed(build.drawn(architecture, protocol, data, 0, evaluator.device), few, protocol)
+    except (Diverged, TimeLimitExceeded):
+        return None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    return protocol.epochs * (training * len(data.train) + evaluating * len(data.validation)) / count
+
+
+def _timed(model: Child, few: Tensors, protocol: Protocol) -> tuple[float, float]:
+    """Seconds of an epoch on a few images, and of a look at them."""
+    trainer = Trainer(model, few, protocol, seed=0)
+    for _ in range(2):
         start = time.perf_counter()
-        trainer.accuracy(few)
-        evaluating = (time.perf_counter() - start) / count
-    return protocol.epochs * (training * len(data.train) + evaluating * len(data.validation))
+        trainer.train_epoch()
+        training = time.perf_counter() - start
+    start = time.perf_counter()
+    trainer.accuracy(few)
+    return training, time.perf_counter() - start
 
 
 def _told(seconds: float) -> str:

@@ -17,52 +17,7 @@ from nases_env import files
 from nases_env.children import build, checkpoint, datasets, network_file, padding
 from nases_env.children.protocol import Protocol
 from nases_env.children.training import OtherDevice, Trainer
-from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces import Architecture
-from nases_env.untrusted import check_types, parse_json
-
-
-def claim(folder: Path, identity: dict[str, Any]) -> None:
-    """Make a folder a training's own.
-
-    Args:
-        folder: The folder; made if missing.
-        identity: What tells one training from another, JSON types.
-
-    Raises:
-        FileExistsError: If it belongs to another training.
-        ValueError: If its file `training.json` is damaged.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "training.json"
-    before = _with_every_field(_read(file, "training", {})) if file.is_file() else identity
-    if different := [name for name in identity if before.get(name) != identity[name]]:
-        raise FileExistsError(
-            f"{folder} belongs to a training with another {', '.join(different)}; choose another --out"
-        )
-    files.write_json(file, {"schema": SCHEMA["training"], **identity})
-
-
-def _with_every_field(identity: dict[str, Any]) -> dict[str, Any]:
-    """The identity that an earlier version wrote, whose protocol lacks the fields that did not exist then."""
-    if not isinstance(protocol := identity.get("protocol"), dict):
-        return identity
-    return identity | {"protocol": json.loads(json.dumps(dataclasses.asdict(Protocol()))) | protocol}
-
-
-def measured_accuracy(folder: Path) -> float | None:
-    """The accuracy that a finished training measured; None where it is not finished.
-
-    Raises:
-        ValueError: If its file `metrics.json` is damaged.
-    """
-    file = folder / "metrics.json"
-    return _read(file, "metrics", {"test_accuracy": float})["test_accuracy"] if file.is_file() else None
-
-
-def write_metrics(folder: Path, identity: dict[str, Any], metrics: dict[str, Any]) -> None:
-    """Write what a finished training measured; see `claim` and `FinalTraining.metrics`."""
-    files.write_json(folder / "metrics.json", {"schema": SCHEMA["metrics"], **identity, **metrics})
 
 
 class FinalTraining:
@@ -89,18 +44,16 @@ class FinalTraining:
         device: str,
     ):
         self.folder, self.protocol, self.device = folder, protocol, device
-        self._source = (dataset, data_dir, protocol, device)
-        data = datasets.load(*self._source)
-        channels = data.train.images.shape[1]
-        skeleton = build.skeleton(architecture, protocol, channels, data.classes, device=device)
-        self.parameters = padding.count_parameters(skeleton)
-        model = build.materialise(skeleton, torch.Generator().manual_seed(seed), device)
+        self._dataset, self._data_dir = dataset, data_dir
+        data = self._data = datasets.load(dataset, data_dir, protocol, device)
+        model = build.drawn(architecture, protocol, data, seed, device)
+        self.parameters = padding.count_parameters(model)
         self.trainer = Trainer(model, data.train, protocol, seed)
         fields = dataclasses.asdict(protocol)
         self.network = {
             "architecture": json.loads(architecture.to_json()),
             "protocol": {"preset": fields.pop("name"), **fields},
-            "channels": channels,
+            "channels": data.train.images.shape[1],
             "classes": data.classes,
             "class_names": list(data.class_names),
             "image_size": data.train.images.shape[-1],
@@ -137,7 +90,7 @@ class FinalTraining:
 
     def test(self) -> float:
         """Measure the accuracy on the test part, after the last epoch."""
-        return self.trainer.accuracy(datasets.load_test(*self._source))
+        return self.trainer.accuracy(datasets.load_test(self._dataset, self._data_dir, self._data))
 
     def metrics(self, accuracy: float) -> dict[str, Any]:
         """What was trained, with the accuracy that `test` measured."""
@@ -186,20 +139,3 @@ class FinalTraining:
     @property
     def _curve_file(self) -> Path:
         return self.folder / "curve.csv"
-
-
-def _read(file: Path, kind: str, types: dict[str, type]) -> dict[str, Any]:
-    """What a file of an earlier run says.
-
-    Raises:
-        ValueError: If it is damaged; NewerVersionError if a newer version wrote it.
-    """
-    try:
-        content = parse_json(file.read_bytes())
-        check_schema(content, kind, file)
-        check_types(content, types)
-    except NewerVersionError:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); choose another --out") from error
-    return content

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.search.final_record import measured_accuracy
 from agents.search.run_directory import FoundChild, RunDirectory
-from nases_env.file_lock import lock
+from nases_env import file_lock
 from nases_env.ledger import read_trials
-from nases_env.untrusted import parse_json
+from nases_env.untrusted import check_types
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -37,9 +38,9 @@ class Progress:
     failures: dict[str, int]
     """How many children failed, by their failure."""
     child_seconds: float | None
-    """Median seconds between two of the last children; None where there are fewer than two."""
+    """Mean seconds between two of the last children, a pause left out; None where there are fewer than two."""
     running: bool
-    """Whether a process holds the journal."""
+    """Whether a process holds the journal's lock."""
     final: str
     """What became of the final training in `final/`; empty where there is none."""
 
@@ -94,14 +95,15 @@ def read(path: Path, trust: bool = False) -> Progress:
     """
     run = RunDirectory(path, trust)
     options = run.options()
-    trials: Sequence[FrozenTrial] = read_trials(run.journal) if _has_children(run.journal) else []
+    check_types(options, {"children": int})
+    trials: Sequence[FrozenTrial] = read_trials(run.journal, run.reward()) if _has_children(run.journal) else []
     failures = Counter(trial.user_attrs["evaluation"]["failure"] for trial in trials)
     succeeded = failures.pop("", 0)
     return Progress(
         run=run,
         options=options,
         children=len(trials),
-        best=run.best() if succeeded else None,
+        best=run.best(trials) if succeeded else None,
         failures=dict(failures),
         child_seconds=_seconds_between(trials[-RECENT:]),
         running=_is_held(run.journal),
@@ -122,15 +124,22 @@ def _has_children(journal: Path) -> bool:
 
 
 def _seconds_between(trials: Sequence[FrozenTrial]) -> float | None:
-    """The median, so that the pause between a search and its resumption does not count."""
+    """The mean, because several workers' children are recorded in bursts.
+
+    No gap counts for more than the longest of the children took, so that the pause before a resumption does not count.
+    """
     times = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
     gaps = [(later - earlier) / datetime.timedelta(seconds=1) for earlier, later in zip(times, times[1:], strict=False)]
-    return float(np.median(gaps)) if gaps else None
+    longest = max((trial.user_attrs["evaluation"]["seconds"] for trial in trials), default=0.0)
+    return float(np.mean([min(gap, longest) for gap in gaps])) if gaps and longest else None
 
 
 def _is_held(journal: Path) -> bool:
+    """Whether a process writes to the journal. Where there is no lock file none does, and none is made."""
+    if not file_lock.path_of(journal).is_file():
+        return False
     try:
-        lock(journal, "").release()
+        file_lock.lock(journal, "").release()
     except BlockingIOError:
         return True
     except OSError:  # the folder is somebody else's, to read only
@@ -140,10 +149,14 @@ def _is_held(journal: Path) -> bool:
 
 def _final(folder: Path) -> str:
     """What the final training in a folder came to."""
-    metrics, curve = folder / "metrics.json", folder / "curve.csv"
-    if metrics.is_file():
-        return f"final training: test accuracy {parse_json(metrics.read_bytes())['test_accuracy']:.4f}"
-    if curve.is_file():
-        epochs = len(curve.read_text(encoding="utf-8").splitlines()) - 1
-        return f"final training: {max(epochs, 0)} epochs done"
-    return ""
+    try:
+        accuracy = measured_accuracy(folder)
+    except ValueError as error:
+        return f"final training: {error}"
+    if accuracy is not None:
+        return f"final training: test accuracy {accuracy:.4f}"
+    curve = folder / "curve.csv"
+    if not curve.is_file():
+        return ""
+    epochs = len(curve.read_text(encoding="utf-8").splitlines()) - 1
+    return f"final training: {max(epochs, 0)} epochs done"

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from agents.search import web_page
 from agents.search.progress import Progress
 from nases_env import files, rendering
-from nases_env.env import NASESEnv
 
 BEST = 10
 """So many children stand in the first table."""
@@ -41,6 +40,10 @@ def write(progress: Progress, path: Path) -> None:
 
 def page(progress: Progress) -> str:
     """The page as text; see `write`."""
+    if "agent" not in progress.options:
+        raise ValueError(
+            f"{progress.run.path} is a collection, which has no page; nases collect --table writes its table"
+        )
     rows = _children(progress.run.path / "children.csv")
     title = f"{progress.options.get('agent', 'search')} on {progress.options.get('env_id', 'NASES-v0')}"
     return web_page.page(
@@ -102,9 +105,7 @@ def _sizes(rows: list[dict[str, Any]]) -> Figure:
 def _best_network(progress: Progress) -> list[str]:
     if progress.best is None:
         return [web_page.heading("The best network"), web_page.paragraph("No child has succeeded so far.")]
-    environment = progress.run.make_environment().unwrapped
-    assert isinstance(environment, NASESEnv)
-    architecture = progress.best.architecture(environment.space)
+    architecture = progress.best.architecture(progress.run.make_nases_environment().space)
     return [
         web_page.heading(f"The best network: child {progress.best.number}"),
         web_page.pixels(rendering.picture(architecture), "The best network, layer by layer"),

@@ -7,9 +7,10 @@ import math
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium as gym
 
@@ -21,6 +22,9 @@ from nases_env.schemas import SCHEMA, NewerVersionError, check_schema
 from nases_env.search_spaces import Architecture, SearchSpace
 from nases_env.untrusted import check_types, parse_json
 from nases_env.words import shown
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 MAY_DIFFER = ("children", "device", "data_dir", "workers")
 """Settings that a resumed search may change: they alter no child."""
@@ -82,6 +86,17 @@ class RunDirectory:
                 "version that wrote it"
             ) from error
 
+    def make_nases_environment(self) -> NASESEnv:
+        """The environment that was searched, without wrappers.
+
+        Raises:
+            FileNotFoundError, ValueError: As `make_environment`, and ValueError if it is another kind of environment.
+        """
+        environment = self.make_environment().unwrapped
+        if not isinstance(environment, NASESEnv):
+            raise ValueError(f"{self.path} is the search of no NASES environment: {type(environment).__name__}")
+        return environment
+
     def reward(self) -> rewards.Reward | None:
         """The reward function that the journal's values have to agree with; None where no settings tell it."""
         if not self.exists():
@@ -141,14 +156,18 @@ class RunDirectory:
         if not versions.exists():  # they stay those of the first start; every child in the journal has its own
             files.write_json(versions, _versions())
 
-    def best(self) -> FoundChild:
+    def best(self, trials: Sequence[FrozenTrial] | None = None) -> FoundChild:
         """The child with the highest reward, the earliest of equals.
+
+        Args:
+            trials: The journal's, where they are read already.
 
         Raises:
             ValueError: If no child succeeded yet, or the journal is damaged.
             FileNotFoundError: If there is no journal.
         """
-        trials = read_trials(self.journal, self.reward())
+        if trials is None:
+            trials = read_trials(self.journal, self.reward())
         trials = [trial for trial in trials if not trial.user_attrs["evaluation"]["failure"]]
         if not trials:
             raise ValueError(f"{self.journal} holds no child that succeeded")

@@ -85,6 +85,7 @@ def training(job: Job) -> Iterator[list[Row]]:
     if job.protocol.cutout and set(job.rungs) - OWN:
         raise ValueError("the baselines know no cutout; leave it out, or time --rungs ours alone")
     rows: list[Row] = []
+    here = TrainingEvaluator(job.dataset, job.data_dir, job.protocol, "cpu")  # measures children, and trains none
     with ExitStack() as stack:
         spawn = get_context("spawn")
         pools = {rung: stack.enter_context(ProcessPoolExecutor(1, spawn, _start, (rung, job))) for rung in job.rungs}
@@ -96,7 +97,7 @@ def training(job: Job) -> Iterator[list[Row]]:
             for _ in range(job.repeats):
                 for rung in job.rungs:
                     runs[rung].append(pools[rung].submit(_train, child, job).result())
-            found = _with_ratios([_row(job, name, rung, runs[rung], ceiling) for rung in job.rungs])
+            found = _with_ratios([_row(job, here, name, rung, runs[rung], ceiling) for rung in job.rungs])
             rows += found
             yield found
     yield _with_ratios([_together([row for row in rows if row.rung == rung]) for rung in job.rungs])
@@ -218,9 +219,8 @@ def _matmul_tflops(job: Job) -> float:
 # --- rows
 
 
-def _row(job: Job, name: str, rung: str, runs: list[Run], ceiling: float) -> Row:
+def _row(job: Job, here: TrainingEvaluator, name: str, rung: str, runs: list[Run], ceiling: float) -> Row:
     seconds, phases, memory = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
-    here = TrainingEvaluator(job.dataset, job.data_dir, job.protocol, "cpu")
     train, validation = here.data.train, here.data.validation
     assert validation is not None
     images = len(train) * job.protocol.epochs

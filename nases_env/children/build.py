@@ -10,6 +10,7 @@ from torch import nn
 
 from nases_env.children import network_file, padding
 from nases_env.children.base import Child
+from nases_env.children.datasets import ChildData
 from nases_env.children.network_file import TrainedFiles
 from nases_env.children.padding import AnyModule
 from nases_env.children.protocol import Protocol
@@ -38,6 +39,20 @@ def skeleton(
     if found is None:
         raise TypeError(f"no network is known for {type(architecture).__name__}")
     return registry.load(found.child)(architecture, protocol, channels, classes, checkpointing, device)
+
+
+def drawn(
+    architecture: Architecture,
+    protocol: Protocol,
+    data: ChildData,
+    seed: int,
+    device: str,
+    checkpointing: bool = False,
+) -> Child:
+    """The network for these images with the weights that a seed draws, on the device."""
+    channels = data.train.images.shape[1]
+    network = skeleton(architecture, protocol, channels, data.classes, checkpointing, device)
+    return materialise(network, torch.Generator().manual_seed(seed), device)
 
 
 def load(folder: str | Path, device: str = "cpu") -> TrainedNetwork:

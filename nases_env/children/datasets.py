@@ -118,8 +118,8 @@ def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildD
 
 
 @dataclass(frozen=True)
-class DataRecipe:
-    """How data are read once more, by another process or host, and what they have to be then."""
+class DataSource:
+    """Where data come from, so that another process or host can read them once more, and what they have to be then."""
 
     dataset: str
     data_dir: str
@@ -137,7 +137,7 @@ class DataRecipe:
         return self.check(_load(self.dataset, self.data_dir, self.split, device))
 
     def check(self, data: ChildData) -> ChildData:
-        """The data, if they are those of the recipe.
+        """The data, if they are those of this source.
 
         Raises:
             ValueError: If they have another digest.
@@ -171,14 +171,14 @@ def _load(dataset: str, data_dir: str, protocol: Split, device: str) -> ChildDat
 
 
 @own_torch_state()
-def load_test(dataset: str, data_dir: str, protocol: Protocol, device: str) -> Tensors:
-    """The test part, standardised like the training images, with their channels.
+def load_test(dataset: str, data_dir: str, trained_on: ChildData) -> Tensors:
+    """The test part, with the size, channels, standardisation and device of the images that a network was trained on.
 
     Only a final training may open it, once.
     """
-    data = load(dataset, data_dir, protocol, device)
-    images = read(dataset, data_dir, "test", protocol.image_size, channels=data.train.images.shape[1])
-    return _standardise(images, data.mean, data.deviation, device)
+    images = trained_on.train.images
+    test = read(dataset, data_dir, "test", images.shape[-1], channels=images.shape[1])
+    return _standardise(test, trained_on.mean, trained_on.deviation, str(images.device))
 
 
 def _standardise(images: Images, mean: np.ndarray, deviation: np.ndarray, device: str) -> Tensors:

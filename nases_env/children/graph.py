@@ -89,7 +89,17 @@ def cuda_graph(function: Callable[[], None], generator: torch.Generator) -> Call
         RuntimeError: If the function does something that cannot be recorded.
     """
     graph = torch.cuda.CUDAGraph()
+    before = generator.clone_state()
     graph.register_generator_state(generator)
-    with torch.cuda.device(generator.device), torch.cuda.graph(graph):
-        function()
+    try:
+        with (
+            torch.cuda.device(generator.device),
+            # A recording that fails may end before it has put back the stream that was the current one.
+            torch.cuda.stream(torch.cuda.current_stream(generator.device)),
+            torch.cuda.graph(graph),
+        ):
+            function()
+    except BaseException:
+        generator.graphsafe_set_state(before)  # a failed recording leaves the generator's own state recording for ever
+        raise
     return graph.replay

@@ -152,7 +152,8 @@ class Execution:
     """Whether a child that runs out of memory is tried again with activation checkpointing."""
     cuda_graph: bool = False
     """Whether a training step on CUDA is recorded once and then repeated by one launch, as a CUDA graph: quicker where
-    it is the launches that take the time. What is computed is the same."""
+    it is the launches that take the time. What is computed is the same, but that drop_path reads the progress of the
+    training rounded to float32."""
 
 
 @dataclass(frozen=True)

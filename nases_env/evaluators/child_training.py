@@ -13,9 +13,8 @@ import torch
 import torchvision
 
 from nases_env.children import build
-from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads, physical_memory
-from nases_env.children.datasets import ChildData, DataRecipe
+from nases_env.children.datasets import ChildData, DataSource
 from nases_env.children.memory import free_memory, is_out_of_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
@@ -36,7 +35,7 @@ BYTES_PER_PARAMETER = 12
 class TrainingTask:
     """What children are trained on and how: an executor's task, without the data."""
 
-    data: DataRecipe
+    data: DataSource
     protocol: Protocol
     device: str
     """A torch device."""
@@ -62,7 +61,7 @@ class TrainingTask:
         self.data.check(data)
 
     def read(self) -> ChildData:
-        """Read the data on a host that they were not sent to; see `DataRecipe.read`."""
+        """Read the data on a host that they were not sent to; see `DataSource.read`."""
         return self.data.read(self.device)
 
     def open(self, data: ChildData) -> ChildTraining:
@@ -111,14 +110,11 @@ class ChildTraining:
 
     def measure(self, architecture: Architecture) -> Evaluation:
         """Parameters and FLOPs of a child, and the limit it is over, if any; nothing is trained."""
-        skeleton = self._skeleton(architecture, device="meta")
-        flops = skeleton.flops(self.data.train.images.shape[-1])
+        _, channels, _, side = self.data.train.images.shape
+        skeleton = build.skeleton(architecture, self.protocol, channels, self.data.classes, device="meta")
+        flops = skeleton.flops(side)
         measured = Evaluation(parameters=count_parameters(skeleton), flops=flops)
         return dataclasses.replace(measured, failure=self._over_limit(measured))
-
-    def _skeleton(self, architecture: Architecture, checkpointing: bool = False, device: str = "cpu") -> Child:
-        channels = self.data.train.images.shape[1]
-        return build.skeleton(architecture, self.protocol, channels, self.data.classes, checkpointing, device)
 
     def _evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
         measured = self.measure(architecture)
@@ -146,8 +142,7 @@ class ChildTraining:
         return dataclasses.replace(measured, failure="out_of_memory")
 
     def _train(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
-        skeleton = self._skeleton(architecture, checkpointing, self.device)
-        model = build.materialise(skeleton, torch.Generator().manual_seed(seed), self.device)
+        model = build.drawn(architecture, self.protocol, self.data, seed, self.device, checkpointing)
         validation = self.data.validation
         assert validation is not None
         trainer = Trainer(model, self.data.train, self.protocol, seed)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from nases_env.children import datasets
-from nases_env.children.datasets import ChildData, DataRecipe
+from nases_env.children.datasets import ChildData, DataSource
 from nases_env.children.memory import free_memory
 from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping, never
@@ -51,7 +51,7 @@ class TrainingEvaluator:
                 "final protocols are for nases train-final"
             )
         self.protocol = protocol
-        self.executor = executor or make(INLINE)
+        self.executor = make(INLINE) if executor is None else executor
         self.device = resolve_device(device)
         self._dataset, self._data_dir, self._stopping = dataset, data_dir, stopping
         if self.executor.workers > 1 and self.device == "cpu" and protocol.threads is None:
@@ -69,8 +69,8 @@ class TrainingEvaluator:
     @cached_property
     def task(self) -> TrainingTask:
         """What the executor is given; reads the data."""
-        recipe = DataRecipe(self._dataset, self._data_dir, self.protocol.split(), self.data.digest)
-        return TrainingTask(recipe, self.protocol, self.device, self._stopping)
+        source = DataSource(self._dataset, self._data_dir, self.protocol.split(), self.data.digest)
+        return TrainingTask(source, self.protocol, self.device, self._stopping)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -107,8 +107,10 @@ class TrainingEvaluator:
         return self._here.measure(architecture)
 
     def close(self) -> None:
-        """End the workers and free cached memory; may be called twice."""
+        """End the workers, free the data and cached memory; may be called twice."""
         self.executor.close()
+        for name in ("data", "task", "_here"):
+            vars(self).pop(name, None)
         free_memory(self.device if self.executor.here else "cpu")
 
     @cached_property

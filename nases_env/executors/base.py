@@ -118,14 +118,19 @@ class Executor(typing.Protocol):
         """
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Evaluation | Lost]]:
-        """Yield (index, evaluation) in order of completion.
+        """Yield (index, what came of the job) in order of completion.
+
+        That is the child's evaluation; or `crash` where its worker was lost as often as it may be, or `timeout` where
+        it did not answer, of which the evaluator makes a failure. The caller may stop asking: what has not begun is
+        dropped then.
 
         Raises:
             WorkerStartError: If no worker gets ready: why, and what to do.
         """
 
     def close(self) -> None:
-        """End the workers; may be called twice. Another task can be started then."""
+        """End the workers; may be called twice, and is when the environment is closed. Another task can be started
+        then."""
 
 
 def check_start(started: Task | None, task: Task, data: Data) -> None:
@@ -142,6 +147,6 @@ def check_start(started: Task | None, task: Task, data: Data) -> None:
     task.check(data)
     if started is not None and started != task:
         raise ValueError(
-            f"this executor was started for the data {started.digest:.12} and is given another task, for the data "
-            f"{task.digest:.12}; close it first, or make an executor for each environment"
+            "this executor was started for another task: other data, or another protocol, device or stopping rule. "
+            "Close it first, or make an executor for each environment"
         )

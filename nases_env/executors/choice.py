@@ -10,7 +10,7 @@ from nases_env.words import shown
 INLINE = "inline"
 PROCESSES = "processes:"
 MOST_WORKERS = 1_024
-EXPECTED = f"expected {INLINE!r}, '{PROCESSES}4', or an object with workers, here, start, run and close"
+EXPECTED = f"expected {INLINE!r}, '{PROCESSES}4', or an object with workers (at least 1), here, start, run and close"
 
 
 def check_executor(executor: Any, workers: int) -> str | Executor:
@@ -56,6 +56,7 @@ def make(executor: str | Executor) -> Executor:
 def _check_object(executor: Any) -> Executor:
     methods = ("start", "run", "close")
     whole = all(callable(getattr(executor, name, None)) for name in methods) and hasattr(executor, "here")
-    if isinstance(executor, type) or not whole or not isinstance(getattr(executor, "workers", None), int):
+    workers = getattr(executor, "workers", None)
+    if isinstance(executor, type) or not whole or type(workers) is not int or workers < 1:
         raise ValueError(f"executor is {shown(executor)}; {EXPECTED}")
     return cast(Executor, executor)

@@ -82,11 +82,12 @@ class ProcessExecutor:
             self._pool = None
 
     def _finished(self, running: Collection[Future]) -> Collection[Future]:
-        """Those that have ended; all of them where the pool is broken, which forgets what it had not handed out."""
+        """Those that have ended; all of them where the pool is broken, which forgets what it had not handed out: the
+        next job makes another pool, which knows none of them."""
         done = first_ended(running, POLL_SECONDS)
         active = self._pool is not None and self._pool.active
         self._check_started(active)
-        return done if done or active else list(running)
+        return done if active else list(running)
 
     def _check_started(self, active: bool) -> None:
         if self._worked or self._start is None:
@@ -101,7 +102,13 @@ class ProcessExecutor:
         assert self._task is not None
         limits = self._task.limits
         seconds = None if limits.max_seconds is None else limits.max_seconds + limits.hang_seconds
-        return self._started().schedule(_do, job, timeout=seconds)
+        pool = self._started()
+        try:
+            return pool.schedule(_do, job, timeout=seconds)
+        except RuntimeError:  # it broke since it was looked at
+            if pool.active:
+                raise
+            return self._started().schedule(_do, job, timeout=seconds)
 
     def _started(self) -> ProcessPool:
         if self._pool is not None and not self._pool.active:  # a worker died while it waited or took a child

@@ -23,13 +23,16 @@ def schedule(
     Args:
         jobs: What to do.
         submit: Starts a job. Its future raises TimeoutError where a worker did not answer in time.
-        wait: Waits until some futures have ended and returns those; one that it returns before its end is lost.
+        wait: Waits until some futures have ended and returns those; one that it returns before its end is lost. Where
+            workers are gone that had taken some, it returns all of these at once: nobody else will end them.
         retries: How often a job is tried again whose worker was lost.
         lost: What a future raises whose worker was lost. Whatever else it raises is raised here.
     """
     attempts = [0] * len(jobs)
-    running = {submit(job): index for index, job in enumerate(jobs)}
+    running: dict[Future, int] = {}
     try:
+        for index, job in enumerate(jobs):
+            running[submit(job)] = index
         while running:
             for future in wait(running):
                 index = running.pop(future)

@@ -32,7 +32,7 @@ def test_digits_have_897_450_and_450_images():
     assert (len(data.train), len(data.validation)) == (897, 450)
     assert data.train.images.shape == (897, 1, 8, 8)
     assert data.validation.images.shape == (450, 1, 8, 8)
-    test = datasets.load_test("digits", "nowhere", DIGITS, "cpu")
+    test = datasets.load_test("digits", "nowhere", datasets.load("digits", "nowhere", DIGITS, "cpu"))
     assert test.images.shape == (450, 1, 8, 8)
     assert data.classes == 10
     assert data.class_names == tuple("0123456789")
@@ -86,7 +86,7 @@ def test_training_images_are_standardised_per_channel():
 
 def test_held_out_images_are_standardised_like_the_training_images():
     data = load()
-    test = datasets.load_test("digits", "nowhere", DIGITS, "cpu")
+    test = datasets.load_test("digits", "nowhere", datasets.load("digits", "nowhere", DIGITS, "cpu"))
     black = -float(data.mean[0] / data.deviation[0])
     for part in (data.train, data.validation, test):
         assert float(part.images.min()) == pytest.approx(black, abs=1e-6)
@@ -96,7 +96,7 @@ def test_held_out_images_are_standardised_like_the_training_images():
 
 def test_split_keeps_the_shares_of_the_classes():
     data = load()
-    test = datasets.load_test("digits", "nowhere", DIGITS, "cpu")
+    test = datasets.load_test("digits", "nowhere", datasets.load("digits", "nowhere", DIGITS, "cpu"))
     counts = np.stack([np.bincount(part.labels, minlength=10) for part in (data.train, data.validation, test)])
     expected = counts.sum(axis=0) * np.array([[897], [450], [450]]) / 1797
     assert np.abs(counts - expected).max() < 2
@@ -293,7 +293,7 @@ def test_a_final_protocol_trains_on_all_of_cifar10_and_the_test_part_is_opened_a
     protocol = resolve("v1-final")
     data = load(protocol, "cifar10", "folder")
     assert (len(data.train), data.validation, data.classes) == (60, None, 10)
-    assert len(datasets.load_test("cifar10", "folder", protocol, "cpu")) == 20
+    assert len(datasets.load_test("cifar10", "folder", datasets.load("cifar10", "folder", protocol, "cpu"))) == 20
 
 
 def test_a_search_never_reads_the_test_part(fake_cifar10, monkeypatch):
@@ -309,3 +309,27 @@ def test_a_search_never_reads_the_test_part(fake_cifar10, monkeypatch):
 def test_too_few_cifar10_images_are_refused(fake_cifar10):
     with pytest.raises(ValueError, match="60 training images; the protocol asks for train_images=45000"):
         load(resolve("v1-search"), "cifar10", "folder")
+
+
+def test_data_are_read_once_while_somebody_holds_them_and_kept_by_nobody_else(monkeypatch):
+    datasets._loaded.clear()
+    loads, read = [], datasets._load
+    monkeypatch.setattr(datasets, "_load", lambda *key: loads.append(key) or read(*key))
+    first = load()
+    assert load() is first and len(loads) == 1
+    del first
+    assert not datasets._loaded
+    load()
+    assert len(loads) == 2
+
+
+def test_a_source_reads_the_same_data_again_and_refuses_others():
+    data = load()
+    source = datasets.DataSource("digits", "nowhere", DIGITS.split(), data.digest)
+    again = source.read("cpu")
+    assert again is not data and torch.equal(again.train.images, data.train.images)
+    other = dataclasses.replace(source, split=dataclasses.replace(source.split, split_seed=1))
+    with pytest.raises(ValueError, match="give every process the same files"):
+        other.read("cpu")
+    with pytest.raises(ValueError, match=r"the images of digits have the digest another here; expected \w{12}"):
+        source.check(dataclasses.replace(data, digest="another"))

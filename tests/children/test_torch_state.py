@@ -152,8 +152,8 @@ def test_images_that_were_read_in_a_state_are_fit_for_training(state, expected):
 def test_images_do_not_depend_on_what_the_caller_has_set(state, part):
     def images():
         datasets._loaded.clear()
-        arguments = ("digits", "nowhere", resolve(TINY), "cpu")
-        return datasets.load_test(*arguments).images if part == "test" else datasets.load(*arguments).train.images
+        data = datasets.load("digits", "nowhere", resolve(TINY), "cpu")
+        return datasets.load_test("digits", "nowhere", data).images if part == "test" else data.train.images
 
     expected = images()
     with STATES[state]():

@@ -34,7 +34,7 @@ def test_it_knows_what_it_looks_at_and_what_it_answers(model):
 
 
 def test_images_are_standardised_as_those_it_was_trained_on(model, images):
-    standardised = datasets.load_test("digits", "", resolve("digits-final"), "cpu").images
+    standardised = datasets.load_test("digits", "", datasets.load("digits", "", resolve("digits-final"), "cpu")).images
     with torch.no_grad():
         logits = model(standardised)
     assert torch.equal(model.probabilities(images), logits.softmax(dim=1))

@@ -493,10 +493,15 @@ def test_preparing_finds_a_cutout_that_leaves_nothing():
         evaluator(cutout=8).prepare()
 
 
-def test_closing_twice_does_no_harm():
+def test_closing_frees_the_images_and_may_be_done_twice_and_undone():
+    datasets._loaded.clear()  # images of its own
     subject = evaluator()
+    before = result(evaluate(subject))
+    images = weakref.ref(subject.data.train.images)
     subject.close()
     subject.close()
+    assert images() is None and len(subject.fingerprint) == 16
+    assert result(evaluate(subject)) == before
 
 
 @pytest.mark.parametrize("device", ["cuda", "tpu9000", "meta"])

@@ -37,7 +37,8 @@ def test_names_are_made_and_objects_are_themselves():
 @pytest.mark.parametrize(
     "executor",
     ["", "processes", "processes:", "processes:0", "processes:-1", "processes:1.5", "processes:1025", "processes:٣",
-     "processes:" + "9" * 5000, "Inline", 3, object(), ThreadExecutor, type("Half", (), {"run": print})()],
+     "processes:" + "9" * 5000, "Inline", 3, object(), ThreadExecutor,
+     ThreadExecutor(0), ThreadExecutor(True), type("Half", (), {"run": print})()],
 )  # fmt: skip
 def test_what_is_no_executor_is_refused(executor):
     with pytest.raises(ValueError, match="executor is .*; expected 'inline', 'processes:4', or an object"):

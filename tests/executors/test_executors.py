@@ -61,7 +61,9 @@ def test_data_with_another_digest_are_refused(started):
 @pytest.mark.parametrize("change", [{"digest": "other"}, {"device": "cuda"}, {"limits": ToyLimits(hang_seconds=9)}])
 def test_another_task_is_refused_while_it_has_one(started, change):
     task = dataclasses.replace(ToyTask(), **change)
-    with pytest.raises(ValueError, match=r"started for the data digits .*close it first, or make an executor for each"):
+    with pytest.raises(
+        ValueError, match="started for another task: other data, or another protocol.*Close it first, or make"
+    ):
         started.start(task, ToyData(task.digest))
     assert run(started) == FOUND
 

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,6 +89,30 @@ def test_workers_killed_while_they_wait_are_replaced(pool):
         for pid in workers():
             os.kill(pid, signal.SIGKILL)
         assert run(pool) == FOUND
+
+
+def test_all_jobs_of_a_broken_pool_are_lost_at_once(pool, monkeypatch):
+    run(pool)
+    ended, queued = Future(), Future()
+    ended.set_exception(processes.ProcessExpired("killed"))
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "_pool", SimpleNamespace(active=False))
+        assert set(pool._finished([ended, queued])) == {ended, queued}
+    assert set(pool._finished([ended, queued])) == {ended}
+
+
+def test_a_pool_that_breaks_while_it_takes_a_job_is_replaced(pool, monkeypatch):
+    run(pool)
+    broken = pool._pool
+
+    def breaks(*arguments, **keywords):
+        broken.stop()
+        broken.join()
+        raise RuntimeError("Pool broken")
+
+    monkeypatch.setattr(broken, "schedule", breaks)
+    assert run(pool) == FOUND
+    assert pool._pool is not broken
 
 
 def test_a_job_is_tried_as_often_as_the_task_says(tmp_path):
@@ -174,9 +200,10 @@ def test_an_error_on_a_device_ends_the_worker(monkeypatch, capfd):
 def trained(executor=None, **keywords):
     evaluator = TrainingEvaluator("digits", "nowhere", resolve(TINY), "cpu", executor, **keywords)
     found = dict(evaluator.evaluate(ARCHITECTURES, range(len(ARCHITECTURES))))
+    data = evaluator.data
     evaluator.close()
     results = [dataclasses.replace(found[index], seconds=0.0) for index in range(len(ARCHITECTURES))]
-    return results, evaluator.fingerprint, evaluator.data
+    return results, evaluator.fingerprint, data
 
 
 def test_workers_find_what_this_process_finds_and_share_its_images():

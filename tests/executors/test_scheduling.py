@@ -76,3 +76,18 @@ def test_what_has_not_begun_is_cancelled_when_nobody_asks_on():
     next(found)
     found.close()
     assert fates.futures[1].cancelled()
+
+
+def test_where_a_job_cannot_be_submitted_those_before_it_are_cancelled():
+    fates = Fates([None], [None])
+    submit = fates.submit
+
+    def second_fails(job):
+        if job.seed:
+            raise RuntimeError("no more processes")
+        return submit(job)
+
+    fates.submit = second_fails
+    with pytest.raises(RuntimeError, match="no more processes"):
+        list(fates.run())
+    assert fates.futures[0].cancelled()

@@ -5,6 +5,7 @@ import pytest
 
 from agents.arena import runs
 from agents.evolution import EvolutionSettings
+from nases_env.children import datasets
 from nases_env.evaluators.child_training import ChildTraining
 
 SURROGATE = "NASES-Digits-Surrogate-v0"
@@ -78,3 +79,21 @@ def test_a_damaged_record_is_named(tmp_path, content):
     run.file.write_bytes(content)
     with pytest.raises(ValueError, match="seed3.json is damaged .* remove it"):
         run.recorded()
+
+
+def test_images_are_read_once_for_all_entries_and_not_for_other_decoders(monkeypatch, tmp_path):
+    loads, read = [], datasets._load
+    monkeypatch.setattr(datasets, "_load", lambda *key: loads.append(key) or read(*key))
+    datasets._loaded.clear()
+    given = ['protocol={"preset":"digits","train_images":64,"validation_images":32}', "device=cpu"]
+    made = [
+        run
+        for name in ("random", "random:decoder=pca", "evolution", "random:reward=validation")
+        for run in runs.Run.of(runs.Entry.parse(name), "NASES-Digits-v0", given, [3, 4], 2, tmp_path)
+    ]
+    assert loads == []
+    runs.prepare(made[:6])
+    assert len(loads) == 1
+    missing = runs.Run.of(runs.Entry.parse("random"), "NASES-v0", ["dataset=imagefolder:/nowhere"], [3], 2, tmp_path)
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        runs.prepare(missing)

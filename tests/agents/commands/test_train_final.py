@@ -43,7 +43,10 @@ def test_the_best_child_is_retrained_and_tested(search, run, tmp_path):
     network = json.loads((tmp_path / "final" / "network.json").read_text())
     assert len(network["mean"]) == len(network["deviation"]) == network["channels"] == 1
     protocol = resolve("digits-final")
-    model, test = build.load(tmp_path / "final"), datasets.load_test("digits", "", protocol, "cpu")
+    model, test = (
+        build.load(tmp_path / "final"),
+        datasets.load_test("digits", "", datasets.load("digits", "", protocol, "cpu")),
+    )
     with torch.no_grad():
         predicted = model(test.images).argmax(dim=1)
     assert float((predicted == test.labels).double().mean()) == pytest.approx(metrics["test_accuracy"])

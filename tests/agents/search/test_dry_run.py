@@ -28,20 +28,27 @@ def test_more_than_ten_classes_are_counted(monkeypatch):
     assert re.fullmatch(r"10 classes: 0 \(\d+\), 1 \(\d+\) and 8 more", classes)
 
 
-def test_the_time_grows_with_epochs_and_images_and_shrinks_with_workers(monkeypatch):
+def test_the_time_grows_with_epochs_and_images_and_shrinks_with_children_trained_at_once(monkeypatch):
     ticks = iter(range(10**6))
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))  # every pass takes a second
     told = []
-    for fields, workers in (({}, 0), ({"epochs": 4}, 0), ({"train_images": 128}, 0), ({}, 2)):
-        *_, children, budget = dry_run.describe(NASESEnv(protocol=TINY | fields, device="cpu", workers=workers), 100)
-        told.append((re.search(r"about (.*) each", children)[1], budget))
+    for fields, workers, batch in (
+        ({}, 0, 1), ({"epochs": 4}, 0, 1), ({"train_images": 128}, 0, 1), ({}, 2, 1), ({}, 2, 4), ({}, 4, 2),
+    ):  # fmt: skip
+        environment = NASESEnv(protocol=TINY | fields, device="cpu", workers=workers)
+        *_, children, budget = dry_run.describe(environment, 100, batch)
+        told.append((re.search(r"about (.*) each", children)[1], budget.removeprefix("100 children: about ")))
     # Two epochs, each of 64 + 32 images, at a second for the 64 that were timed.
     assert told == [
-        ("3.0 s", "100 children: about 5 min"),
-        ("6.0 s", "100 children: about 10 min"),
-        ("2.5 s", "100 children: about 4 min"),
-        ("3.0 s", "100 children: about 2 min"),
-    ]
+        ("3.0 s", "5 min"), ("6.0 s", "10 min"), ("2.5 s", "4 min"), ("3.0 s", "5 min"), ("3.0 s", "2 min"),
+        ("3.0 s", "2 min"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", [{"learning_rate": 1e30}, {"max_parameters": 10}, {"max_flops": 10}])
+def test_children_that_would_fail_are_counted(fields):
+    *_, children = dry_run.describe(NASESEnv(protocol=TINY | fields, device="cpu"), 30)
+    assert children.endswith("parameters; 3 of them would fail (over a limit, out of memory, or no number)")
 
 
 def test_it_is_about_what_a_child_takes():

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -50,12 +51,43 @@ def test_a_search_runs_while_a_process_holds_its_journal(folder):
     assert not progress.read(folder).running
 
 
-def test_the_pause_before_a_resumption_does_not_count_as_a_childs_time():
+def _trials(ends, seconds):
     start = datetime.datetime(2026, 1, 1)
-    after = [0, 10, 20, 7220, 7230, 7240]
-    trials = [SimpleNamespace(datetime_complete=start + datetime.timedelta(seconds=each)) for each in after]
-    assert progress._seconds_between(trials) == 10.0
-    assert progress._seconds_between(trials[:1]) is None
+    return [
+        SimpleNamespace(
+            datetime_complete=start + datetime.timedelta(seconds=end),
+            user_attrs={"evaluation": {"seconds": seconds}},
+        )
+        for end in ends
+    ]
+
+
+def test_the_pause_before_a_resumption_does_not_count_as_a_childs_time():
+    assert progress._seconds_between(_trials([0, 10, 20, 7220, 7230, 7240], 10.0)) == 10.0
+    assert progress._seconds_between(_trials([0], 10.0)) is None
+
+
+def test_children_that_are_recorded_in_bursts_take_their_share_of_the_time():
+    assert progress._seconds_between(_trials([0, 10, 10, 20, 20, 30, 30], 10.0)) == 5.0
+
+
+def test_a_surrogate_answers_at_once():
+    assert progress._seconds_between(_trials([0, 1, 2], 0.0)) is None
+
+
+def test_looking_makes_no_file(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*.filelock"))
+    before = sorted(tmp_path.rglob("*"))
+    assert not progress.read(tmp_path / "copy").running
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_budget_that_is_no_number_is_told(folder, tmp_path):
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["options"]["children"] = None
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match="children"):
+        progress.read(tmp_path)
 
 
 def test_a_search_without_a_child_yet_is_none(folder, tmp_path):
@@ -71,6 +103,9 @@ def test_final_trainings_are_told(folder, tmp_path):
     assert progress._final(tmp_path) == "final training: 2 epochs done"
     (tmp_path / "metrics.json").write_text('{"test_accuracy": 0.91239}')
     assert progress._final(tmp_path) == "final training: test accuracy 0.9124"
+    for damaged in ("{}", "[]", "null", "{"):
+        (tmp_path / "metrics.json").write_text(damaged)
+        assert "metrics.json is damaged" in progress._final(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,10 @@ def test_what_cannot_be_shown_is_said(folder, tmp_path, capsys, content, words):
 def test_a_search_in_which_every_child_failed_has_a_page(folder):
     found = progress.read(folder)
     assert "No child has succeeded" in report.page(progress.Progress(**vars(found) | {"best": None}))
+
+
+def test_a_collection_has_no_page(folder):
+    found = progress.read(folder)
+    options = {name: value for name, value in found.options.items() if name != "agent"}
+    with pytest.raises(ValueError, match="is a collection"):
+        report.page(progress.Progress(**vars(found) | {"options": options}))
