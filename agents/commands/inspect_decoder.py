@@ -6,13 +6,12 @@ nases inspect-decoder --decoders autoencoder pca random identity --calibration n
 
 from __future__ import annotations
 
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.commands import startup
-from nases_env import embeddings, search_spaces
+from nases_env import embeddings, files, search_spaces
 from nases_env.stage_one import coverage_picture
 from nases_env.stage_one.coverage import DRAWS, Measures, coverage, measures
 
@@ -61,17 +60,19 @@ def main(options: Options) -> int:
         space = search_spaces.make(options.space, options.rules)
         decoders = {name: embeddings.make(name, space, options.calibration) for name in options.decoders}
         reference = coverage(embeddings.make("identity", space), space, "uniform", options.samples, options.seed)
+        options.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out first
         tables = {name: measures(decoder, space, options.samples, options.seed) for name, decoder in decoders.items()}
+        columns = ("decoder", "calibration", "draw", "measure", "value")
+        values = [
+            dict(zip(columns, (name, options.calibration, draw, measure, value), strict=True))
+            for name, table in tables.items()
+            for draw, row in table.items()
+            for measure, value in row.items()
+        ]
+        files.write_csv(options.out / "coverage.csv", values)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
-    options.out.mkdir(parents=True, exist_ok=True)
-    with (options.out / "coverage.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["decoder", "calibration", "draw", "measure", "value"])
-        for name, table in tables.items():
-            for draw, row in table.items():
-                writer.writerows([name, options.calibration, draw, measure, value] for measure, value in row.items())
     for name, table in tables.items():
         print_table(name, options.calibration, table)
         path = options.out / f"{name.removesuffix('.safetensors').strip('./').replace('/', '-')}.png"

@@ -73,11 +73,12 @@ def measure(reward: Callable[[np.ndarray], np.ndarray], decoder: embeddings.Deco
 def main(options: Options) -> int:
     """Measure and write; returns the exit status."""
     try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out first
         rows = table(options)
+        files.write_csv(options.out, rows)
     except (ValueError, TypeError, OSError, gym.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
-    files.write_csv(options.out, rows)
     print(f"table: {options.out}")
     return 0
 

@@ -73,10 +73,10 @@ def main(options: Options) -> int:
     """Build, print, write; returns the exit status."""
     try:
         rows = measure(options)
-    except ValueError as error:
+        files.write_csv(options.out, rows)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return startup.WRONG
-    files.write_csv(options.out, rows)
     for name in ("parameters", "flops"):
         values = np.quantile([float(row[name]) for row in rows], QUANTILES) / 1e6
         told = ", ".join(f"{q:.0%} {value:.2f}" for q, value in zip(QUANTILES, values, strict=True))

@@ -70,6 +70,10 @@ def main(options: Options) -> int:
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     path = options.out or options.runs[0] / "curves.png"
-    figure.savefig(path)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        print(f"error: {path} cannot be written ({error}); choose another --out", file=sys.stderr)
+        return startup.WRONG
     print(f"picture: {path}")
     return 0

@@ -74,8 +74,8 @@ def weight_gradient(images: torch.Tensor, gradients: torch.Tensor, size: int) ->
 
     Args:
         images: What the convolution read, (N, inputs, H, W).
-        gradients: Of what it put out, (N, outputs, H, W).
-        size: Of its kernel, odd.
+        gradients: The loss's gradients with respect to what it put out, (N, outputs, H, W).
+        size: How wide and high its kernel is; odd.
 
     Returns:
         (outputs, inputs, size, size).

@@ -73,7 +73,7 @@ def _largest(images, pooled, chosen, total, length, inner, SIZE: tl.constexpr, B
 
 @triton.jit
 def _returned(gradients, chosen, returned, total, length, inner, SIZE: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
-    """For each pixel the sum of the gradients of those windows along its line in which it was the largest."""
+    """Give each pixel the sum of the gradients of those windows along its line in which it was the largest."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     position = (index // inner) % length
     found = tl.full((BLOCK,), 0.0, tl.float32)

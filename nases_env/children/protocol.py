@@ -217,7 +217,10 @@ class Protocol(Execution, Recipe, Names):
 
 
 def cycle_of(epoch: int, period: int) -> int:
-    """In which cosine an epoch is, both from 0, if the first is so many epochs and each twice as long as the last."""
+    """Find the cosine that an epoch belongs to; both are counted from 0.
+
+    The first cosine is `period` epochs long, and each is twice as long as the one before.
+    """
     return (epoch // period + 1).bit_length() - 1
 
 
