@@ -1,7 +1,7 @@
 """Tells how far searches are: children, the best so far, time left.
 
-python scripts/status.py runs/A
-python scripts/status.py runs/*
+python scripts/status.py
+python scripts/status.py runs/A runs/B
 """
 
 import sys

@@ -57,7 +57,15 @@ def write(path: Path, title: str, notes: list[str], rows: list[dict[str, Any]], 
     """Write one HTML file with everything in it."""
     parts = [
         *map(web_page.paragraph, notes),
-        web_page.table(rows),
+        web_page.table([_ordered(row) for row in rows]),
         *(web_page.png(picture.read_bytes(), picture.stem) for picture in pictures),
     ]
     files.write(path, web_page.page(title, parts).encode())
+
+
+def _ordered(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with what is looked at first at its beginning, under words of the page."""
+    first = ("agent", "iqm", "iqm_low", "iqm_high", "probability_over_random", "probability_low", "probability_high",
+             "children_to_random_best")  # fmt: skip
+    names = [*(name for name in first if name in row), *(name for name in row if name not in first)]
+    return {name.replace("_", " "): row[name] for name in names}

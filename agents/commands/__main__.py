@@ -30,7 +30,7 @@ def main() -> int:
 def find(arguments: Sequence[str]) -> Callable[[], int]:
     """What the arguments ask for, a command or an answer; returns what runs it."""
     name, *rest = arguments or ["--help"]
-    if name in ("-h", "--help"):
+    if name in ("-h", "--help", "help"):
         return partial(_answer, overview())
     if name == "--version":
         return partial(_answer, f"nases-env {metadata.version('nases-env')}")

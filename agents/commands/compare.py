@@ -54,6 +54,8 @@ class Options:
         """
         if min(self.seeds, self.children, self.workers) < 1 or self.first_seed < 0:
             raise ValueError("--seeds, --children and --workers have to be at least 1, --first-seed at least 0")
+        if not self.agents:
+            raise ValueError("--agents names no agent to compare with random search; give some")
         entries = [Entry.parse(name) for name in dict.fromkeys((*self.agents, BASELINE))]
         seeds = range(self.first_seed, self.first_seed + self.seeds)
         return {

@@ -50,6 +50,8 @@ def main(options: Options) -> int:
     """Read, draw, print; returns the exit status."""
     searches: dict[str, list[np.ndarray]] = defaultdict(list)
     try:
+        if not options.runs:
+            raise ValueError("--runs names no search; give the folders of some")
         for run in options.runs:
             recorded = RunDirectory(run, trust=True).options()  # nothing of it is run or written
             rewards = read_rewards(run)

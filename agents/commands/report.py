@@ -25,14 +25,15 @@ class Options:
     run: tyro.conf.Positional[Path]
     """Folder of the search."""
     out: Path | None = None
-    """The page; None: report.html in the search's folder."""
+    """The page, or the folder for its report.html; None: the search's folder."""
     trust: bool = False
     """Whether the folder's settings may name an environment of another package, whose code is run."""
 
 
 def main(options: Options) -> int:
     """Write the page; returns the exit status."""
-    path = options.out or options.run / "report.html"
+    path = options.out or options.run
+    path = path / "report.html" if path.is_dir() else path
     try:
         found = progress.read(options.run, options.trust)
         path.parent.mkdir(parents=True, exist_ok=True)

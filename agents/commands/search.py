@@ -38,7 +38,8 @@ class Options(SearchSettings):
     repair: bool = False
     """With --resume: make a damaged journal usable first. A copy and every whole record are kept."""
     dry_run: bool = False
-    """Only read the data, tell classes, size and time of children, and stop; nothing is written."""
+    """Only read the data, tell classes, size and time of children, and stop. No folder of a search is made; CIFAR-10 is
+    downloaded where it is missing."""
     trust: bool = False
     """Whether the settings of a folder, that of --resume or --start-from, may name an environment of another package,
     whose code is run, and links in it may lead elsewhere."""
@@ -114,6 +115,8 @@ def main(options: Options) -> int:
             return _tell(options)
         if options.repair:
             _repair(folder)
+        if options.resume and not folder.exists():
+            print(f"{folder.path} holds no search yet: a new one starts")
         session = Session(options, folder, options.resume)
     except FAILURES as error:
         print(f"error: {error}", file=sys.stderr)

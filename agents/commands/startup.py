@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -77,6 +78,7 @@ def run(load: Callable[[], Callable[[], int]]) -> int:
         raise Terminated
 
     threading.excepthook = _tell
+    warnings.formatwarning = _in_a_line
     _handle(signal.SIGINT, signal.default_int_handler)
     _handle(signal.SIGTERM, terminate)
     try:
@@ -123,6 +125,11 @@ def _tell(error: threading.ExceptHookArgs) -> None:
         print(f"error: {error.exc_value}", file=sys.stderr)
     else:
         threading.__excepthook__(error)
+
+
+def _in_a_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    """A warning as a person reads it: without the line of code that it came from."""
+    return f"warning: {message}\n"
 
 
 def _handle(number: signal.Signals, handler: Any) -> None:

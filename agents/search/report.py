@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from agents.search import web_page
 from agents.search.progress import Progress
@@ -57,9 +59,11 @@ def page(progress: Progress) -> str:
             web_page.heading("Children"),
             *_tables(rows),
             web_page.heading("Settings"),
+            *_protocol(progress),
             web_page.folded("Options of the command line", web_page.table(_settings(progress.options))),
             web_page.heading("How to go on"),
-            web_page.code("\n".join(_commands(progress.run.path))),
+            web_page.paragraph("Search on, retrain the best child and test it once, or look at all curves:"),
+            web_page.code("\n".join(_commands(progress))),
         ],
     )
 
@@ -85,8 +89,11 @@ def _curves(rows: list[dict[str, Any]]) -> Figure:
         chosen = [row for row in rows if row["source"] == source]
         axes.plot([row["step"] for row in chosen], [row["reward"] for row in chosen], ".", label=source or "children")
     best = np.maximum.accumulate([row["reward"] for row in rows])
-    axes.plot([row["step"] for row in rows], best, color="black", linewidth=1.5, label="best so far")
+    axes.plot(
+        [row["step"] for row in rows], best, color="black", linewidth=1.5, drawstyle="steps-post", label="best so far"
+    )
     axes.set(xlabel="child", ylabel="reward")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return figure
@@ -118,9 +125,21 @@ def _tables(rows: list[dict[str, Any]]) -> list[str]:
     ranked = sorted(rows, key=lambda row: (bool(row["failure"]), -row["reward"]))
     return [
         web_page.paragraph(f"The {min(BEST, len(rows))} with the highest rewards:"),
-        web_page.table(ranked[:BEST]),
-        web_page.folded(f"All {len(rows)} children in their order", web_page.table(rows)),
+        web_page.table([_named(row) for row in ranked[:BEST]]),
+        web_page.folded(f"All {len(rows)} children in their order", web_page.table([_named(row) for row in rows])),
     ]
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A row under the words of the page."""
+    return {"child" if name == "step" else name.replace("_", " "): value for name, value in row.items()}
+
+
+def _protocol(progress: Progress) -> list[str]:
+    environment = progress.run.make_nases_environment()
+    fields = [{"field": name, "value": json.dumps(value)} for name, value in asdict(environment.protocol).items()]
+    named = f"Data: {environment.dataset}; protocol: {environment.protocol.name}"
+    return [web_page.paragraph(named), web_page.folded("All fields of the protocol", web_page.table(fields))]
 
 
 def _settings(options: dict[str, Any]) -> list[dict[str, str]]:
@@ -132,10 +151,10 @@ def _settings(options: dict[str, Any]) -> list[dict[str, str]]:
     return [{"option": name, "value": json.dumps(value)} for name, value in flat.items()]
 
 
-def _commands(path: Path) -> list[str]:
-    folder = shlex.quote(str(path))
+def _commands(progress: Progress) -> list[str]:
+    folder = shlex.quote(str(progress.run.path))
     return [
-        f"nases search --run-dir {folder} --resume --children N   # more children",
-        f"nases train-final --run {folder}   # retrain the best child, test it once",
+        f"nases search --run-dir {folder} --resume --children {2 * progress.budget}",
+        f"nases train-final --run {folder}",
         f"tensorboard --logdir {folder}/tensorboard",
     ]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gymnasium as gym
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from agents.search.recorder import Recorder
 from agents.search.run_directory import RunDirectory
 from agents.search.settings import SearchSettings, flat
 from agents.trace import BestChild
+from nases_env import files
 from nases_env.evaluators import WorkerStartError
 from nases_env.search_spaces import Architecture
 
@@ -62,6 +63,7 @@ class Session:
         self._stored["reinforce"] = dataclasses.asdict(settings.reinforce)
         # Resuming must not depend on another search's folder.
         self._stored["start_from"] = None if self.start is None else self.start.to_json()
+        reuse = [_journal(path) for path in settings.reuse]
         self.environment.prepare()
         protocol = dataclasses.asdict(self.environment.protocol)
         self._replayed = folder.start(self._stored, settings.env_id, keywords, protocol, resume)
@@ -69,7 +71,7 @@ class Session:
             settings.env_id,
             max_episode_steps=settings.children,
             ledger=str(folder.journal),
-            reuse=[str(RunDirectory(path).journal if Path(path).is_dir() else path) for path in settings.reuse],
+            reuse=reuse,
             **keywords,
         )
 
@@ -115,7 +117,7 @@ class Session:
         except KeyboardInterrupt:
             interrupted = True
         if weights := agent.state_dict():
-            save_file(weights, self.folder.path / "controller.safetensors")
+            files.write(self.folder.path / "controller.safetensors", save(weights))
         return interrupted
 
     def _known(self, start_from: str) -> Architecture:
@@ -125,4 +127,21 @@ class Session:
             return space.from_json(start_from)
         if Path(start_from).is_dir():
             return RunDirectory(start_from, self.folder.trust).best().architecture(space)
+        if not Path(start_from).is_file():
+            raise FileNotFoundError(
+                f"--start-from {start_from}: there is no such folder or file; name a search's folder or its best.json, "
+                "or give the JSON of an architecture"
+            )
         return space.from_json(Path(start_from).read_text(encoding="utf-8"))
+
+
+def _journal(path: str) -> str:
+    """The journal of a search whose evaluations are reused, by its folder or by its own path.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    journal = RunDirectory(path).journal if Path(path).is_dir() else Path(path)
+    if not journal.is_file():
+        raise FileNotFoundError(f"--reuse {path}: there is no journal {journal}; name the folder of a search")
+    return str(journal)

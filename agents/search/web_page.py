@@ -79,4 +79,6 @@ def pixels(picture: np.ndarray, description: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else html.escape(str(value))
+    if isinstance(value, float):
+        return "never" if value == float("inf") else f"{value:.3f}"
+    return html.escape(str(value))

@@ -275,8 +275,8 @@ def _cifar10(data_dir: str, part: Part) -> Images:
     except Exception as error:  # torchvision raises many kinds: no network, wrong checksum, no permission
         raise FileNotFoundError(
             f"CIFAR-10 is neither in {Path(data_dir).resolve()} nor could it be downloaded ({error}); put "
-            "cifar-10-python.tar.gz there, or name the folder that has it with data_dir, or use your own images "
-            "with dataset='imagefolder:PATH'"
+            "cifar-10-python.tar.gz there, or name the folder that has it with data_dir (--data-dir), or use your "
+            "own images with dataset='imagefolder:PATH' (--dataset imagefolder:PATH)"
         ) from error
     return Images(data.data, np.asarray(data.targets, dtype=np.int64), tuple(data.classes))
 

@@ -24,6 +24,7 @@ Part = Literal["train", "test"]
 
 RULES = 3
 """Version of the rules by which files become pixels; arrays that other rules made are not used."""
+REMEDY = "set the protocol's image_size, for example --overrides image_size=32"
 SILENT_SECONDS = 2.0
 """Decoding that takes longer shows a progress bar."""
 
@@ -198,12 +199,10 @@ def _check_sizes(paths: Iterable[Path], shapes: list[tuple[int, ...]]) -> None:
     first = shapes[0]
     for path, shape in zip(paths, shapes, strict=True):
         if shape != first:
-            raise ValueError(
-                f"images have different sizes ({first}, but {path} has {shape}); set the protocol's image_size"
-            )
+            raise ValueError(f"images have different sizes ({first}, but {path} has {shape}); {REMEDY}")
     height, width, _ = first
     if height != width:
-        raise ValueError(f"images of {height} × {width} pixels are not square; set the protocol's image_size")
+        raise ValueError(f"images of {height} × {width} pixels are not square; {REMEDY}")
 
 
 def _cache_file(listing: Listing, image_size: int | None, channels: int | None) -> Path | None:

@@ -149,3 +149,17 @@ if __name__ == "__main__":
     with _started_command(file) as process:
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (signal.SIGINT, "")
+
+
+def test_a_warning_is_a_line_without_code():
+    code = """
+import sys, warnings
+from agents.commands import startup
+def warn():
+    warnings.warn("images are grey")
+    return 0
+sys.exit(startup.run(lambda: warn))
+"""
+    with _started_command("-c", code) as process:
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "warning: images are grey\n")

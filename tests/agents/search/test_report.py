@@ -60,6 +60,15 @@ def test_it_tells_settings_and_commands_that_work_with_any_folder(page, folder):
     assert html.escape(f"nases train-final --run '{folder}'") in page
 
 
+def test_it_tells_data_and_protocol(page):
+    assert "Data: digits; protocol: digits" in page and "<td>batch_size</td>" in page
+
+
+def test_another_folder_takes_it_too(folder, page, tmp_path):
+    assert command.main(command.Options(folder, tmp_path)) == 0
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
+
+
 def test_it_is_written_into_the_folder(folder, page, capsys):
     assert command.main(command.Options(folder)) == 0
     assert (folder / "report.html").read_text(encoding="utf-8") == page

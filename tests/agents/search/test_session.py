@@ -90,3 +90,16 @@ def test_a_search_starts_from_a_known_network_whatever_becomes_of_its_folder(tmp
     assert session.run().children == 1
     stored = RunDirectory(tmp_path / "run").options()["start_from"]
     assert json.loads(stored)["space"] == "macro"
+
+
+def test_a_journal_to_reuse_that_is_missing_is_told_before_a_folder_is_made(tmp_path):
+    settings = SearchSettings(env_id="NASES-Digits-Surrogate-v0", children=1, reuse=(str(tmp_path / "nope"),))
+    with pytest.raises(FileNotFoundError, match=r"--reuse .*nope: there is no journal .*nope; name the folder"):
+        Session(settings, RunDirectory(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_to_start_from_that_is_missing_is_told(tmp_path):
+    settings = SearchSettings(env_id="NASES-Digits-Surrogate-v0", children=1, start_from="nope")
+    with pytest.raises(FileNotFoundError, match="--start-from nope: there is no such folder or file"):
+        Session(settings, RunDirectory(tmp_path / "run"))
