@@ -15,14 +15,12 @@ from nases_env.children.base import Child
 from nases_env.children.blocks import checkpointed, conv_bn, separable, weights
 from nases_env.children.graph import Number
 from nases_env.children.layers import AveragePool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, mean_of_pixels
+from nases_env.children.micro_sizes import STAGES, STEM_FACTOR, STEM_SIZE
 from nases_env.children.padding import Channels, mark, pad_images, real_shape, whole_multiple
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces import micro
 from nases_env.search_spaces.micro import CELL_INPUTS, MicroArchitecture
 
-STAGES = 3
-STEM_FACTOR = 3
-"""The stem has so many times the filters of a cell's node."""
 AUXILIARY_FILTERS = (128, 768)
 
 
@@ -62,7 +60,7 @@ class MicroChild(Child):
         self.images = Channels.padded(channels, whole_multiple(protocol.channel_multiple, device))
         filters = protocol.filters(protocol.cell_filters)
         stem = Channels.padded(STEM_FACTOR * filters, protocol.channel_multiple)
-        self.stem = nn.Sequential(*conv_bn(self.images, stem, 3, bias=False, device=device))
+        self.stem = nn.Sequential(*conv_bn(self.images, stem, STEM_SIZE, bias=False, device=device))
         self.cells = nn.ModuleList()
         self.auxiliary: nn.Module | None = None
         before_last, last, halved = stem, stem, False

@@ -103,6 +103,7 @@ register(
         rules=("paper",),
         child="nases_env.children.micro:MicroChild",
         rendering="nases_env.rendering.micro",
+        features={"paper": "nases_env.surrogates.micro:MicroFeatures"},
         decoders=("autoencoder",),
         covering="autoencoder",
     )

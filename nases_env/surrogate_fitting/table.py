@@ -19,7 +19,7 @@ from nases_env import search_spaces
 from nases_env.children.protocol import Protocol
 from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
-from nases_env.surrogates.macro import ImageShape
+from nases_env.surrogates.features import ImageShape
 from nases_env.untrusted import parse_json
 
 SUFFIX = ".csv.gz"

@@ -13,8 +13,7 @@ from nases_env.children.protocol import Protocol
 from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
 from nases_env.surrogates import features
-from nases_env.surrogates.features import Features
-from nases_env.surrogates.macro import ImageShape
+from nases_env.surrogates.features import Features, ImageShape
 from nases_env.untrusted import check_size, check_types, numbers, parse_json
 
 TARGETS = ("train_accuracy", "validation_accuracy")

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-import typing
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces import SearchSpace, registry
-from nases_env.surrogates.macro import ImageShape
 
 VERSION = 1
 """Version of the features. A surrogate that was fitted on another version's would predict nonsense."""
 
 
-class Features(typing.Protocol):
-    """Features of a space's architectures, see `macro.MacroFeatures`."""
+class ImageShape(NamedTuple):
+    """The images that children see."""
 
-    @property
+    side: int
+    """Pixels of a side."""
+    channels: int
+    classes: int
+
+
+class Features(ABC):
+    """Features of a space's architectures.
+
+    Args:
+        space: The space that the rows are from.
+        protocol: How children are built.
+        images: The images that children see.
+    """
+
+    def __init__(self, space: SearchSpace, protocol: Protocol, images: ImageShape):
+        self._space = space
+
+    @cached_property
     def count(self) -> int:
         """Features of a row, F."""
+        some = self._space.discretise(np.zeros((1, self._space.origin_size)))
+        return self(some)[0].shape[1]
 
+    @abstractmethod
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Compute what is known of the architectures of rows (K, m).
 
@@ -29,6 +51,7 @@ class Features(typing.Protocol):
             FLOPs of one image, int64 (K,).
         """
 
+    @abstractmethod
     def choices(self, rows: np.ndarray) -> np.ndarray:
         """The decisions of rows (K, m) themselves as numbers, float64 (K, n)."""
 

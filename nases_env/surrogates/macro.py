@@ -5,15 +5,13 @@ They are computed for many rows of `MacroSpace.discretise` at once, under the ru
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import NamedTuple
-
 import numpy as np
 
 from nases_env.children.macro_sizes import Layout, MacroSizes
 from nases_env.children.protocol import Protocol
 from nases_env.search_spaces.base import SearchSpace
 from nases_env.search_spaces.macro import LAYERS, OPERATIONS, RULES
+from nases_env.surrogates.features import Features, ImageShape
 
 STAGES = 3
 """The layers are cut into so many equal parts; the protocols' reductions lie between them."""
@@ -25,16 +23,7 @@ _STAGE = np.arange(LAYERS) * STAGES // LAYERS
 _SAME_STAGE = _STAGE[:, None] == _STAGE
 
 
-class ImageShape(NamedTuple):
-    """The images that children see."""
-
-    side: int
-    """Pixels of a side."""
-    channels: int
-    classes: int
-
-
-class MacroFeatures:
+class MacroFeatures(Features):
     """Features of macro architectures under `paper` rules.
 
     Every layer reads its predecessor and what is linked to it; the *share* of a layer in what another one reads is its
@@ -48,7 +37,7 @@ class MacroFeatures:
     """
 
     def __init__(self, space: SearchSpace, protocol: Protocol, images: ImageShape):
-        self._space = space
+        super().__init__(space, protocol, images)
         self._sizes = MacroSizes(space, protocol, *images)
         self._layers = _layer_table()
 
@@ -63,12 +52,6 @@ class MacroFeatures:
         weights = self._sizes.weights(layout)
         groups = self._groups(layout, weights)
         return np.concatenate([*groups.values()], axis=1), *self._sizes.totals(layout, weights)
-
-    @cached_property
-    def count(self) -> int:
-        """Features of a row, F."""
-        some = self._space.discretise(np.zeros((1, self._space.origin_size)))
-        return self(some)[0].shape[1]
 
     def choices(self, rows: np.ndarray) -> np.ndarray:
         """The decisions of rows (K, 150) themselves, float64 (K, n): operations and sizes one-hot, filters, links."""

@@ -16,7 +16,7 @@ from nases_env.children.padding import count_parameters
 from nases_env.children.presets import PRESETS
 from nases_env.search_spaces import MacroArchitecture, MacroSpace, MicroSpace, registry
 from nases_env.surrogates import features
-from nases_env.surrogates.macro import ImageShape
+from nases_env.surrogates.features import ImageShape
 from tests.search_spaces import toy
 
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1}
@@ -49,7 +49,7 @@ def test_everything_that_a_record_names_is_there(name):
         assert (space.name, space.rules_name) == (name, rules) and registry.of(architecture) is found
         assert count_parameters(build.skeleton(architecture, PRESETS["digits"], 1, 10)) > 0
         assert rendering.table(architecture)
-        assert (rules in found.features) == (name == "macro" and rules == "paper")
+        assert (rules in found.features) == (rules == "paper")
     for decoder in (*found.decoders, found.covering):
         assert embeddings.make(decoder, space).origin_size == space.origin_size
 
@@ -86,7 +86,7 @@ def test_a_new_space_is_searched_and_its_search_replayed(env, name, settings, tm
 def test_a_new_space_without_decoders_and_features_says_so(third):
     with pytest.raises(ValueError, match="no decoder 'autoencoder'; choose one of .'pca', 'random', 'identity'"):
         embeddings.make("autoencoder", third)
-    with pytest.raises(ValueError, match="know the macro space under paper rules only, not toy under paper"):
+    with pytest.raises(ValueError, match="the micro space under paper rules only, not toy under paper"):
         features.make(third, PRESETS["digits"], ImageShape(8, 1, 10))
 
 

@@ -10,7 +10,8 @@ from nases_env.children.macro_sizes import MacroSizes
 from nases_env.children.padding import count_parameters
 from nases_env.children.presets import PRESETS
 from nases_env.search_spaces.macro import LAYERS
-from nases_env.surrogates.macro import DECAYS, ImageShape, MacroFeatures
+from nases_env.surrogates.features import ImageShape
+from nases_env.surrogates.macro import DECAYS, MacroFeatures
 
 DIGITS = ImageShape(8, 1, 10)
 
