@@ -38,7 +38,7 @@ def report(table: Table) -> dict[str, Any]:
 
     Every figure is measured on held-out children, in 5 folds; a child's family (the child, its repeats, mutations of it
     and theirs) is held out with it. There are R², Kendall's τ and Spearman's ρ of both accuracies and of the reward
-    (Eq. 1); 95 % intervals are over resampled families.
+    that the table has; 95 % intervals are over resampled families.
     """
     features, values, noise = fitting.features(table), fitting.logits(table), fitting.fit_noise(table)
     predicted, linearly = (held_out(table, features, values, by) for by in (fit, fit_linear))
@@ -90,7 +90,7 @@ def gain(table: Table) -> dict[str, Any]:
 
 def gain_over_linear(table: Table, predicted: np.ndarray, linearly: np.ndarray) -> dict[str, Any]:
     """How much higher the reward's R² of held-out logits (N, 2) is than that of a linear model's, with its interval."""
-    ours, linear = (_quantities(logits)["reward"] for logits in (predicted, linearly))
+    ours, linear = (_quantities(table, logits)["reward"] for logits in (predicted, linearly))
     measured = table.measured["reward"]
 
     def difference(chosen: np.ndarray) -> float:
@@ -117,7 +117,7 @@ def held_out(table: Table, features: np.ndarray, values: np.ndarray, by: Fit, sh
 
 def scores(table: Table, predicted: np.ndarray, interval: bool = False) -> Scores:
     """R², τ and ρ of predicted logits (N, 2), for every quantity."""
-    found = _quantities(predicted)
+    found = _quantities(table, predicted)
     return {name: _score(table, table.measured[name], found[name], interval) for name in QUANTITIES}
 
 
@@ -145,7 +145,7 @@ def ceiling(table: Table, predicted: np.ndarray, noise: Noise) -> dict[str, floa
     It comes from the noise model at their predicted logits (N, 2), so it is there also where no architecture was
     repeated.
     """
-    draws = [_quantities(predicted + noise.draw(table.keys, [seed] * len(table))) for seed in range(SEEDS)]
+    draws = [_quantities(table, predicted + noise.draw(table.keys, [seed] * len(table))) for seed in range(SEEDS)]
     variances = {name: np.var([draw[name] for draw in draws], axis=0, ddof=1).mean() for name in QUANTITIES}
     return {name: float(1 - variances[name] / table.measured[name].var(ddof=1)) for name in QUANTITIES}
 
@@ -153,7 +153,7 @@ def ceiling(table: Table, predicted: np.ndarray, noise: Noise) -> dict[str, floa
 def best(table: Table, predicted: np.ndarray, share: float = 0.01) -> dict[str, float]:
     """Mean reward of the children predicted to be the best, of the truly best, and of all."""
     reward, count = table.measured["reward"], max(1, round(share * len(table)))
-    chosen = np.argsort(-_quantities(predicted)["reward"], kind="stable")[:count]
+    chosen = np.argsort(-_quantities(table, predicted)["reward"], kind="stable")[:count]
     return {
         "children": count,
         "predicted_best": float(reward[chosen].mean()),
@@ -215,10 +215,11 @@ def _with_epochs(table: Table, features: np.ndarray, epochs: int) -> np.ndarray:
     return np.concatenate([features, table.epochs[:, :epochs].reshape(len(table), -1)], axis=1)
 
 
-def _quantities(logits: np.ndarray) -> dict[str, np.ndarray]:
+def _quantities(table: Table, logits: np.ndarray) -> dict[str, np.ndarray]:
+    """Accuracies of logits (N, 2), and rewards by the table's reward function, (N,) each."""
     train, validation = expit(logits).T
     nothing = np.zeros(len(train), dtype=np.int64)
-    reward = rewards.eq1(Evaluations(train, validation, nothing, nothing))
+    reward = rewards.make(table.reward)(Evaluations(train, validation, nothing, nothing))
     return {"train_accuracy": train, "validation_accuracy": validation, "reward": reward}
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from nases_env import search_spaces
+from nases_env import rewards, search_spaces
 from nases_env.children.protocol import Protocol
+from nases_env.evaluation import Evaluations
 from nases_env.schemas import NewerVersionError, check_schema
 from nases_env.search_spaces import SearchSpace
 from nases_env.surrogates.features import ImageShape
@@ -39,6 +40,8 @@ class Table:
     space: SearchSpace
     protocol: Protocol
     images: ImageShape
+    reward: str
+    """The name of the reward function whose values stand in the table."""
     failed: int
     """Evaluations that were left out."""
     rows: np.ndarray
@@ -106,6 +109,7 @@ def _table(card: dict[str, Any], sha256: str, lines: Sequence[dict[str, str]]) -
     keys = np.array([architecture.key for architecture in architectures])
     kept = [index for index, line in enumerate(lines) if not line["failure"]]
     names = ("train_accuracy", "validation_accuracy", "reward", "parameters", "flops")
+    measured = {name: np.array([float(lines[index][name]) for index in kept]) for name in names}
     epochs = [
         [[float(lines[index][f"{name}_{i}"]) for name in EPOCH_COLUMNS] for i in range(1, protocol.epochs + 1)]
         for index in kept
@@ -116,14 +120,24 @@ def _table(card: dict[str, Any], sha256: str, lines: Sequence[dict[str, str]]) -
         space,
         protocol,
         ImageShape(**card["images"]),
+        _reward(measured),
         len(lines) - len(kept),
         np.stack([space.row(architectures[index]) for index in kept]),
         keys[kept],
         keys[_roots(lines)][kept],
         np.array([lines[index]["source"] for index in kept]),
-        {name: np.array([float(lines[index][name]) for index in kept]) for name in names},
+        measured,
         np.array(epochs),
     )
+
+
+def _reward(measured: dict[str, np.ndarray]) -> str:
+    """The name of the first reward function that gives the rewards which were measured, by the accuracies."""
+    evaluations = Evaluations(**{name: measured[name] for name in Evaluations._fields})
+    for name, reward in rewards.REWARDS.items():
+        if np.allclose(reward(evaluations), measured["reward"], atol=1e-6):
+            return name
+    raise ValueError(f"its rewards are those of none of {', '.join(rewards.REWARDS)}")
 
 
 def _roots(lines: Sequence[dict[str, str]]) -> list[int]:

@@ -72,7 +72,9 @@ def test_ceiling_is_what_the_noise_leaves(part):
     nothing, some = (report.ceiling(part, values, Noise(np.eye(2) * variance)) for variance in (0.0, 0.1))
     assert nothing["reward"] == pytest.approx(1)
     assert 0.2 < some["validation_accuracy"] < 0.95
-    draws = [report._quantities(values + Noise(np.eye(2) * 0.1).draw(part.keys, [seed] * len(part))) for seed in (0, 1)]
+    draws = [
+        report._quantities(part, values + Noise(np.eye(2) * 0.1).draw(part.keys, [seed] * len(part))) for seed in (0, 1)
+    ]
     one, other = (draw["validation_accuracy"] for draw in draws)
     within = ((one - other) ** 2 / 2).mean()
     expected = 1 - within / part.measured["validation_accuracy"].var(ddof=1)
@@ -109,3 +111,11 @@ def test_trees_gain_over_a_linear_model_only_where_there_is_something_to_gain(co
     by = (report.fit, report.fit_linear)
     predicted = (report.held_out(scrambled, features, noise, each) for each in by)
     assert report.gain_over_linear(scrambled, *predicted)["r2_interval"][0] < 0
+
+
+def test_rewards_are_predicted_by_the_tables_reward_function(part):
+    by_validation = replace(part, reward="validation", measured={**part.measured})
+    by_validation.measured["reward"] = part.measured["validation_accuracy"]
+    logits = fitting.logits(part) + np.random.default_rng(0).normal(0, 0.3, (len(part), 2))
+    found = report.scores(by_validation, logits)
+    assert found["reward"] == found["validation_accuracy"] != report.scores(part, logits)["reward"]

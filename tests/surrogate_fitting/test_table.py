@@ -84,3 +84,17 @@ def test_damaged_tables_are_refused(damage, few):
     damage(few)
     with pytest.raises(ValueError, match="not what nases collect writes now"):
         table.read(few)
+
+
+def test_the_reward_is_told_by_its_values(few):
+    assert table.read(few).reward == "eq1"
+
+    def reward_validation(lines):
+        for line in lines:
+            line["reward"] = line["validation_accuracy"]
+
+    rewrite(few, reward_validation)
+    assert table.read(few).reward == "validation"
+    rewrite(few, lambda lines: lines[7].update(reward=5))
+    with pytest.raises(ValueError, match="its rewards are those of none of eq1, validation"):
+        table.read(few)
