@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace, check_list
+from nases_env.search_spaces.base import HIGH, LOW, Architecture, Dimension, SearchSpace, check_list, key
 from nases_env.words import shown
 
 NODES = 5
@@ -25,10 +27,16 @@ FIELDS = ("first_input", "first_operation", "second_input", "second_operation")
 
 _EDGE_CODES = (CELL_INPUTS + NODES - 1) * len(OPERATIONS)
 _NODE_CODES = _EDGE_CODES**2
-_PLACES = np.array(list(itertools.permutations(range(NODES))))
-"""New places (120, NODES) of the nodes."""
-_AT_ONCE = 1000
-"""Rows whose numberings are in memory together."""
+_PLACES = np.array(list(zip(*itertools.permutations(range(NODES)), strict=True)), dtype=np.int16)
+"""New places of the nodes, (NODES, 120)."""
+_MOVED = np.concatenate(
+    [np.arange(CELL_INPUTS, dtype=np.int16)[:, None].repeat(_PLACES.shape[1], 1), CELL_INPUTS + _PLACES]
+)
+"""Where every input lies once the nodes have other places, (CELL_INPUTS + NODES, 120)."""
+_WORTH = _NODE_CODES ** (NODES - 1 - _PLACES.astype(np.int64))
+"""What a node's code counts in its cell's, by its place, (NODES, 120)."""
+_AT_ONCE = 128
+"""Rows whose numberings are in memory together: they fit a cache."""
 
 
 class Edge(NamedTuple):
@@ -68,16 +76,14 @@ class MicroArchitecture(Architecture):
 
     def to_json(self) -> str:
         """Canonical JSON with the keys space, normal and reduction: 5 nodes of two (input, operation)."""
-        cells = {"space": self.space, "normal": self.normal, "reduction": self.reduction}
-        return json.dumps(cells, separators=(",", ":"))
+        return _json([_described(node)[1] for node in (*self.normal, *self.reduction)])
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any]) -> Self:
         return MicroSpace().architecture(_row(*(fields[name] for name in CELLS)))  # type: ignore[return-value]
 
     def __str__(self) -> str:
-        cells = ((name, getattr(self, name)) for name in CELLS)
-        return "; ".join(f"{name}: {', '.join(' + '.join(map(str, node)) for node in cell)}" for name, cell in cells)
+        return _text([_described(node)[0] for node in (*self.normal, *self.reduction)])
 
 
 class MicroSpace(SearchSpace):
@@ -110,13 +116,8 @@ class MicroSpace(SearchSpace):
 
     def architecture(self, row: np.ndarray) -> MicroArchitecture:
         """The architecture of one row of `discretise`, (40,)."""
-        return self._built(_canonical(row[None])[0])
-
-    def _built(self, row: np.ndarray) -> MicroArchitecture:
-        nodes = row.reshape(len(CELLS), NODES, 2, 2).tolist()
-        return MicroArchitecture(
-            *(tuple(tuple(Edge(i, OPERATIONS[o]) for i, o in node) for node in cell) for cell in nodes)  # type: ignore[arg-type]
-        )
+        cells = _canonical(row[None]).reshape(len(CELLS), NODES, 4).tolist()
+        return MicroArchitecture(*(tuple(_node(*node) for node in cell) for cell in cells))
 
     def row(self, architecture: Architecture) -> np.ndarray:
         """The row (40,) of an architecture."""
@@ -125,9 +126,13 @@ class MicroSpace(SearchSpace):
         return _row(architecture.normal, architecture.reduction)
 
     def describe(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
-        """What `str` and `key` of the architectures of rows (K, 40) are."""
-        architectures = [self._built(row) for row in rows]
-        return [str(each) for each in architectures], [each.key for each in architectures]
+        """What `str` and `key` of the architectures of rows (K, 40) are; no architecture is built."""
+        texts, keys = [], []
+        for nodes in rows.reshape(len(rows), -1, 4).tolist():
+            names, fragments = zip(*(_described(_node(*node)) for node in nodes), strict=True)
+            texts.append(_text(names))
+            keys.append(key(_json(fragments)))
+        return texts, keys
 
     def from_json(self, text: str) -> MicroArchitecture:
         """The architecture of `MicroArchitecture.to_json`."""
@@ -136,6 +141,29 @@ class MicroSpace(SearchSpace):
     def origin_of(self, architecture: Architecture) -> np.ndarray:
         """An origin vector, float32 (40,), that means this architecture: the middles of its bins."""
         return self.origin(self.row(architecture)[None])[0]
+
+
+@cache
+def _node(first: int, first_operation: int, second: int, second_operation: int) -> Node:
+    """The node of four numbers of a row; there are a thousand of them."""
+    return Edge(first, OPERATIONS[first_operation]), Edge(second, OPERATIONS[second_operation])
+
+
+@cache
+def _described(node: Node) -> tuple[str, str]:
+    """A node as a text to read and as JSON."""
+    return " + ".join(map(str, node)), json.dumps(node, separators=(",", ":"))
+
+
+def _json(nodes: Sequence[str]) -> str:
+    """JSON of an architecture, from that of the nodes of both cells."""
+    cells = (f'"{name}":[{",".join(nodes[i * NODES : (i + 1) * NODES])}]' for i, name in enumerate(CELLS))
+    return f'{{"space":"{MicroArchitecture.space}",{",".join(cells)}}}'
+
+
+def _text(nodes: Sequence[str]) -> str:
+    """A line to read: the nodes of each cell."""
+    return "; ".join(f"{name}: {', '.join(nodes[i * NODES : (i + 1) * NODES])}" for i, name in enumerate(CELLS))
 
 
 def _bins(field: str, node: int) -> tuple[tuple[float, ...], tuple[str, ...]]:
@@ -151,23 +179,21 @@ def _canonical(rows: np.ndarray) -> np.ndarray:
 
 
 def _first_numbering(rows: np.ndarray) -> np.ndarray:
-    cells = rows.reshape(-1, 1, NODES, 2, 2)
-    count, numberings = len(cells), len(_PLACES)
-    # Where every input lies once the nodes have other places, for each numbering: (120, 7).
-    moved = np.concatenate([np.tile(np.arange(CELL_INPUTS), (numberings, 1)), CELL_INPUTS + _PLACES], axis=1)
-    every = np.arange(numberings)[None, :, None, None]
-    inputs = moved[every, cells[..., 0]]
-    possible = (inputs < CELL_INPUTS + _PLACES[None, :, :, None]).all(axis=(2, 3))
-    edges = np.sort(inputs * len(OPERATIONS) + cells[..., 1], axis=3)
-    nodes = edges[..., 0] * _EDGE_CODES + edges[..., 1]
-    placed = np.empty_like(nodes)
-    np.put_along_axis(placed, np.broadcast_to(_PLACES, nodes.shape), nodes, axis=2)
-    codes = placed @ _NODE_CODES ** np.arange(NODES)[::-1]
-    first = np.where(possible, codes, np.iinfo(np.int64).max).argmin(axis=1)
-    chosen = placed[np.arange(count), first]
-    halves = np.stack([chosen // _EDGE_CODES, chosen % _EDGE_CODES], axis=2)
-    parts = np.stack([halves // len(OPERATIONS), halves % len(OPERATIONS)], axis=3)
-    return parts.reshape(rows.shape)
+    cells = rows.reshape(-1, NODES, 2, 2).astype(np.int16)  # a node's code is below 1,000
+    inputs = _MOVED[cells[..., 0]]
+    possible = (inputs < CELL_INPUTS + _PLACES[:, None]).all(axis=(1, 2))
+    edges = inputs * len(OPERATIONS) + cells[..., 1, None]
+    first, second = edges[:, :, 0], edges[:, :, 1]
+    nodes = np.minimum(first, second) * _EDGE_CODES + np.maximum(first, second)
+    codes = np.where(possible, (nodes * _WORTH).sum(axis=1), np.iinfo(np.int64).max)
+    return _cells(codes.min(axis=1)).reshape(rows.shape)
+
+
+def _cells(codes: np.ndarray) -> np.ndarray:
+    """Inputs and operations (C, NODES, 2, 2) of cells whose nodes and edges are the digits of a number."""
+    nodes = codes[:, None] // _NODE_CODES ** np.arange(NODES)[::-1] % _NODE_CODES
+    edges = np.stack([nodes // _EDGE_CODES, nodes % _EDGE_CODES], axis=2)
+    return np.stack([edges // len(OPERATIONS), edges % len(OPERATIONS)], axis=3)
 
 
 def _row(*cells) -> np.ndarray:
