@@ -24,3 +24,4 @@ _register(
     kwargs={"dataset": "digits", "protocol": "digits-micro", "space": "micro", "reward": "validation"},
 )
 _register("NASES-Digits-Surrogate-v0", kwargs={"surrogate": "digits"})
+_register("NASES-Digits-Micro-Surrogate-v0", kwargs={"surrogate": "digits-micro", "reward": "validation"})

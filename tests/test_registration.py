@@ -20,6 +20,7 @@ IDS = {
     "NASES-Digits-Surrogate-v0": 60,
     "NASES-CIFAR10-Micro-v0": 40,
     "NASES-Digits-Micro-v0": 40,
+    "NASES-Digits-Micro-Surrogate-v0": 40,
 }
 """And how many numbers an origin vector has."""
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
@@ -52,6 +53,7 @@ def test_identity_decoder_makes_actions_as_long_as_origin_vectors(id):
         ("NASES-Digits-v0", "digits", "digits", False),
         ("NASES-CIFAR10-Micro-v0", "cifar10", "v3-search", True),
         ("NASES-Digits-Micro-v0", "digits", "digits-micro", False),
+        ("NASES-Digits-Micro-Surrogate-v0", "digits", "digits-micro", False),
     ],
 )
 def test_id_stands_for_its_data_and_protocol(id, dataset, protocol, nondeterministic):

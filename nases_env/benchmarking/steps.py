@@ -15,6 +15,11 @@ from nases_env.evaluators.child_training import ChildTraining
 from nases_env.search_spaces import Architecture
 
 STEPS = 50
+SURROGATES = {
+    "surrogate": "NASES-Digits-Surrogate-v0",
+    "surrogate of cells": "NASES-Digits-Micro-Surrogate-v0",
+}
+"""What is timed on surrogates, by the name of its rows."""
 SEARCHES = (64, 1024)
 """Numbers of searches side by side that are timed on a surrogate."""
 
@@ -46,18 +51,23 @@ def rows(environment: dict[str, Any], repeats: int) -> list[Row]:
 
 
 def surrogate_rows(repeats: int) -> list[Row]:
-    """Time steps of the environment on a surrogate with noise, of one search and of many side by side."""
-    env = gym.make("NASES-Digits-Surrogate-v0", noise=True)
+    """Time steps of the environments on surrogates with noise."""
+    return [row for name, env_id in SURROGATES.items() for row in _surrogate_rows(name, env_id, repeats)]
+
+
+def _surrogate_rows(name: str, env_id: str, repeats: int) -> list[Row]:
+    """Time steps of one search and of many side by side."""
+    env = gym.make(env_id, noise=True)
     env.reset(seed=0)
     actions = iter(np.random.default_rng(0).random(((repeats + 1) * STEPS, 20), np.float32))
-    found = [timed("surrogate: env.step", lambda: env.step(next(actions)), repeats, STEPS)]
+    found = [timed(f"{name}: env.step", lambda: env.step(next(actions)), repeats, STEPS)]
     for searches in SEARCHES:
-        many = gym.make_vec("NASES-Digits-Surrogate-v0", num_envs=searches, noise=True)
+        many = gym.make_vec(env_id, num_envs=searches, noise=True)
         many.reset(seed=0)
         many.action_space.seed(0)
         samples = iter([many.action_space.sample() for _ in range(10 * repeats + 1)])
         row = timed("", lambda many=many, samples=samples: many.step(next(samples)), repeats, 10)  # type: ignore[misc]
         spread = row.spread[0] / searches, row.spread[1] / searches
-        name = f"surrogate: a step of one of {searches:,} searches"
-        found.append(Row(name, row.seconds / searches, spread, steps_per_second=searches / row.seconds))
+        told = f"{name}: a step of one of {searches:,} searches"
+        found.append(Row(told, row.seconds / searches, spread, steps_per_second=searches / row.seconds))
     return found

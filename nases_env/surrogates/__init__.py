@@ -11,7 +11,7 @@ from nases_env.words import shown
 __all__ = ["FITTED", "SHIPPED", "Surrogate", "make"]
 
 FITTED = Path(__file__).parent / "fitted"
-SHIPPED = ("digits",)
+SHIPPED = ("digits", "digits-micro")
 
 
 def make(surrogate: str, noise: bool = False) -> Surrogate:

@@ -146,6 +146,7 @@ def test_spaces_need_neither_torch_nor_pictures():
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_the_shipped_surrogate_is_of_a_space_that_surrogates_know():
-    space = surrogates.make("digits").space
+@pytest.mark.parametrize("name", surrogates.SHIPPED)
+def test_a_shipped_surrogate_is_of_a_space_that_surrogates_know(name):
+    space = surrogates.make(name).space
     assert space.rules_name in registry.find(space.name).features

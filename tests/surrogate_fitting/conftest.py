@@ -1,19 +1,34 @@
 import csv
 import gzip
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from nases_env import surrogates
 from nases_env.surrogate_fitting import table
 
-COLLECTED = Path(__file__).parents[2] / "docs/results/collected-digits.csv.gz"
+RESULTS = Path(__file__).parents[2] / "docs/results"
+COLLECTED = RESULTS / "collected-digits.csv.gz"
+
+
+@cache
+def table_of(name):
+    """The table that a shipped surrogate was fitted on."""
+    return table.read(RESULTS / f"collected-{name}.csv.gz")
 
 
 @pytest.fixture(scope="session")
 def collected():
-    """The table that the shipped surrogate was fitted on."""
-    return table.read(COLLECTED)
+    """The table of the surrogate of digits."""
+    return table_of("digits")
+
+
+@pytest.fixture(scope="session", params=surrogates.SHIPPED)
+def shipped(request):
+    """The name of each shipped surrogate, and its table."""
+    return request.param, table_of(request.param)
 
 
 @pytest.fixture

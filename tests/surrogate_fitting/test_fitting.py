@@ -43,8 +43,9 @@ def test_the_same_table_gives_the_same_models(numbers):
     assert one != fitting.fit_regressor(*numbers, seed=1).trees.model_to_string()
 
 
-def test_refitting_reproduces_the_shipped_predictions(collected, tmp_path):
-    shipped = surrogates.make("digits")
+def test_refitting_reproduces_the_shipped_predictions(shipped, tmp_path):
+    name, collected = shipped
+    shipped = surrogates.make(name)
     regressor = fitting.fit_regressor(fitting.features(collected), fitting.logits(collected))
     model.save(tmp_path, regressor, fitting.fit_noise(collected), {**shipped.card})
     again = surrogates.make(str(tmp_path))

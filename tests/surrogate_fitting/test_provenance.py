@@ -7,12 +7,14 @@ import pytest
 from nases_env import surrogates
 from nases_env.surrogate_fitting import table
 from nases_env.surrogate_fitting.provenance import provenance
-from tests.surrogate_fitting.conftest import COLLECTED, change_card
+from tests.surrogate_fitting.conftest import change_card
 
 
-def test_the_shipped_surrogate_tells_of_the_table_that_it_was_fitted_to(collected):
-    told, shipped = provenance(collected, COLLECTED.name), surrogates.make("digits").card
-    assert told["table"] == {"name": COLLECTED.name, "sha256": collected.sha256, "rows": len(collected)}
+def test_a_shipped_surrogate_tells_of_the_table_that_it_was_fitted_to(shipped):
+    name, collected = shipped
+    file = f"collected-{name}.csv.gz"
+    told, shipped = provenance(collected, file), surrogates.make(name).card
+    assert told["table"] == {"name": file, "sha256": collected.sha256, "rows": len(collected)}
     kept = ("dataset", "table", "space", "rules", "fingerprint")
     assert {name: told[name] for name in kept} == {name: shipped[name] for name in kept}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nases_env.children.presets import PRESETS
-from tests.surrogate_fitting.conftest import collected  # noqa: F401  (a fixture)
+from tests.surrogate_fitting.conftest import collected, shipped  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(scope="session")

@@ -26,11 +26,13 @@ def copy(tmp_path):
     return shutil.copytree(surrogates.FITTED / "digits", tmp_path / "copy")
 
 
-def test_predictions_are_close_to_what_was_measured(surrogate, collected):
+def test_predictions_are_close_to_what_was_measured(shipped):
+    name, collected = shipped
+    surrogate, reward = surrogates.make(name), rewards.make(collected.reward)
     found = surrogate.predict(collected.rows, collected.keys, [0] * len(collected))
     for name in ("train_accuracy", "validation_accuracy"):
         assert np.corrcoef(getattr(found, name), collected.measured[name])[0, 1] > 0.85
-    assert np.corrcoef(rewards.eq1(found), collected.measured["reward"])[0, 1] > 0.8
+    assert np.corrcoef(reward(found), collected.measured["reward"])[0, 1] > 0.8
     np.testing.assert_array_equal(found.parameters, collected.measured["parameters"])
     np.testing.assert_array_equal(found.flops, collected.measured["flops"])
 
@@ -72,9 +74,10 @@ def test_noise_may_be_none_or_the_same_for_both(covariance):
     assert first.std() == pytest.approx(np.sqrt(covariance[0][0]), rel=0.15)
 
 
-def test_noise_of_the_shipped_surrogate_is_that_of_the_repeated_children(collected):
+def test_noise_of_a_shipped_surrogate_is_that_of_the_repeated_children(shipped):
     """Predicted and measured spread between seeds, in accuracies."""
-    noisy = surrogates.make("digits", noise=True)
+    name, collected = shipped
+    noisy = surrogates.make(name, noise=True)
     repeated = np.flatnonzero(np.bincount(collected.architecture_index) > 1)
     predicted, measured = [], []
     for architecture in repeated:
