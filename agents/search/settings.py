@@ -40,8 +40,8 @@ class SearchSettings:
     """Which agent searches which environment. Settings of the environment default to what its id registers."""
 
     env_id: str = "NASES-Digits-v0"
-    """Environment: NASES-Digits-v0, NASES-Digits-Surrogate-v0, NASES-CIFAR10-v0, version 3's NASES-Digits-Micro-v0 and
-    NASES-CIFAR10-Micro-v0, NASES-v0 or another registered one."""
+    """Environment: NASES-Digits-v0, NASES-Digits-Surrogate-v0, NASES-CIFAR10-v0, version 3's NASES-Digits-Micro-v0,
+    NASES-Digits-Micro-Surrogate-v0 and NASES-CIFAR10-Micro-v0, NASES-v0 or another registered one."""
     agent: str = "reinforce"
     """Agent that searches: reinforce, random, random-origin, evolution, lstm, q-learning, predictor, gradient-ascent,
     tpe, cmaes, gp, ppo, a2c, sac or td3."""
@@ -81,7 +81,7 @@ class SearchSettings:
     workers: int | None = None
     """Processes that train children: 1 keeps the search alive whatever happens to one; None or 0: in this process."""
     surrogate: str | None = None
-    """Surrogate of a surrogate's environment: digits or a folder that `nases fit-surrogate` wrote."""
+    """Surrogate of a surrogate's environment: digits, digits-micro or a folder that `nases fit-surrogate` wrote."""
     noise: bool = False
     """Whether the accuracies of a surrogate's environment vary with the child seed."""
     batch: int = 1

@@ -18,13 +18,24 @@ TABLES: dict[str, Callable[[], str]] = {
     "table1": embeddings.table1,
     "coverage": embeddings.coverage,
     "coverage-micro": embeddings.coverage_micro,
-    "landscape": embeddings.landscape,
+    "landscape": partial(embeddings.landscape, "landscape.csv"),
+    "landscape-micro": partial(embeddings.landscape, "landscape-micro.csv"),
     "micro-sizes": embeddings.micro_sizes,
     "presets": evaluations.presets,
     "noise-floor": evaluations.noise_floor,
     "collected": evaluations.collected,
     "fidelity": evaluations.fidelity,
-    "surrogate-scores": evaluations.surrogate_scores,
-    "surrogate-baselines": evaluations.surrogate_baselines,
+    "surrogate-scores": partial(
+        evaluations.surrogate_scores, "digits", ("validation_accuracy", "train_accuracy", "reward")
+    ),
+    "surrogate-baselines": partial(
+        evaluations.surrogate_baselines, "digits", "one-hot operations and sizes, filters, links"
+    ),
+    "surrogate-micro-scores": partial(
+        evaluations.surrogate_scores, "digits-micro", ("validation_accuracy", "train_accuracy")
+    ),
+    "surrogate-micro-baselines": partial(
+        evaluations.surrogate_baselines, "digits-micro", "one-hot inputs and operations"
+    ),
 }
 """What makes each table, by the name that pages mark it with."""

@@ -143,8 +143,8 @@ def _coverage_micro(measures: Measures) -> list[str]:
     ]  # fmt: skip
 
 
-def landscape() -> str:
-    """What a search of the digits surrogate finds in each embedding."""
+def landscape(name: str) -> str:
+    """What a search of a digits surrogate finds in each embedding."""
     header = [
         "decoder", "calibration", "rewards' deviation", "correlation at 0.05, 0.1, 0.2", "linear R²", "found again",
     ]  # fmt: skip
@@ -161,7 +161,7 @@ def landscape() -> str:
                     f"{float(row['found again']):.2f}",
                 ],
             )
-            for row in read("landscape.csv")
+            for row in read(name)
             if told(row["decoder"], row["calibration"])
         ],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -86,16 +87,16 @@ def fidelity() -> str:
     return markdown(["", *(f"{measure} after 30 epochs" for measure in measures.values())], rows)
 
 
-def _report() -> dict[str, Any]:
-    return json.loads((RESULTS / "surrogate-digits.json").read_text(encoding="utf-8"))
+def _report(surrogate: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"surrogate-{surrogate}.json").read_text(encoding="utf-8"))
 
 
-def surrogate_scores() -> str:
-    """How well the digits surrogate predicts what it was not fitted on."""
-    report = _report()
+def surrogate_scores(surrogate: str, quantities: Sequence[str]) -> str:
+    """How well a surrogate predicts what it was not fitted on."""
+    report = _report(surrogate)
     header = ["", "R² (95 % interval)", "Kendall's τ", "Spearman's ρ", "R² that noise allows"]
     rows = []
-    for name in ("validation_accuracy", "train_accuracy", "reward"):
+    for name in quantities:
         scores = report["held_out"][name]
         label = {"train_accuracy": "training accuracy"}.get(name, name.replace("_", " "))
         rows.append(
@@ -110,15 +111,20 @@ def surrogate_scores() -> str:
     return markdown(header, rows)
 
 
-def surrogate_baselines() -> str:
-    """The reward's scores of the digits surrogate beside simpler models and parts of the table."""
-    report = _report()
+def surrogate_baselines(surrogate: str, choices: str) -> str:
+    """The reward's scores of a surrogate beside simpler models and parts of the table.
+
+    Args:
+        surrogate: Its name.
+        choices: What the numbers are that a linear model of the choices reads.
+    """
+    report = _report(surrogate)
     by_source, left_out = report["by_source"], report["source_left_out"]
     first = report["with_first_epochs"]
     told_apart = {
         "the surrogate": report["held_out"] | {"ceiling": report["ceiling"]},
         "a linear model of the same features": report["linear"],
-        "a linear model of the choices (one-hot operations and sizes, filters, links)": report["linear_of_choices"],
+        f"a linear model of the choices ({choices})": report["linear_of_choices"],
         "a linear model of the logarithm of the parameters": report["linear_of_parameters"],
         "uniform actions of the decoder only": by_source["decoder"],
         "uniform origin vectors only": by_source["uniform"],
