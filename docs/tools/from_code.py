@@ -53,8 +53,10 @@ def section(spec: EnvSpec, seed: int, pages: Path) -> str:
     image.imsave(pages / picture, env.render())
     defaults = inspect.signature(NASESEnv).parameters
     made = {name: spec.kwargs.get(name, defaults[name].default) for name in TOLD}
-    if surrogate := spec.kwargs.get("surrogate"):
-        made |= {"evaluator": f"surrogate:{surrogate}"}
+    if (surrogate := env.get_wrapper_attr("surrogate")) is not None:
+        decided = surrogate.decides | {"protocol": surrogate.protocol.name}
+        made |= {name: decided[name] for name in TOLD if name in decided}
+        made |= {"evaluator": f"surrogate:{spec.kwargs['surrogate']}"}
     told = ", ".join(f"`{name}={value!r}`" for name, value in made.items())
     promise = "may differ from run to run on a GPU" if spec.nondeterministic else "the same bits on one kind of CPU"
     lines = [
