@@ -26,6 +26,8 @@ DOCTEST = re.compile(r"```python\n(>>> .*?)\n```", re.DOTALL)
 FIELD = re.compile(r"^(Args|Raises):\n((?:    .*\n?|\n)+)", re.MULTILINE)
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 ITEM = re.compile(r"^    (\w+): ", re.MULTILINE)
+ROW = re.compile(r"^\|.*\|$")
+PAGE = re.compile(r"\bdocs/([\w-]+\.md)\b")
 
 
 def specs() -> list[EnvSpec]:
@@ -34,10 +36,27 @@ def specs() -> list[EnvSpec]:
 
 
 def docstring(module: str, name: str) -> str:
-    """The docstring of a class as Markdown; its Google sections become lists, its doctests sessions."""
-    text = inspect.getdoc(getattr(import_module(module), name)) or ""
+    """The docstring of a class as Markdown; Google sections become lists, doctests sessions, pages links."""
+    text = _with_whole_rows(inspect.getdoc(getattr(import_module(module), name)) or "")
+    text = PAGE.sub(r"[\1](\1)", text)
     text = DOCTEST.sub(r"```pycon\n\1\n```", text)
     return FIELD.sub(lambda found: f"**{found[1]}**\n\n{_items(found[2])}\n", text + "\n")
+
+
+def _with_whole_rows(text: str) -> str:
+    """The text, with table rows that go on in a second line, whose first cell is empty, as one row each."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if lines and ROW.match(lines[-1]) and ROW.match(line) and not _cells(line)[0]:
+            pairs = zip(_cells(lines[-1]), _cells(line), strict=True)
+            lines[-1] = f"| {' | '.join(f'{above} {below}'.strip() for above, below in pairs)} |"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
 
 
 def _items(block: str) -> str:
