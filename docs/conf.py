@@ -27,5 +27,5 @@ napoleon_use_rtype = False
 html_theme = "furo"
 html_title = "NASES"
 html_static_path = ["static"]
-html_css_files = ["tables.css"]
+html_css_files = ["tables.css", "commands.css"]
 html_show_sphinx = False
