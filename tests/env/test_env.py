@@ -678,7 +678,7 @@ class TestArguments:
     def test_final_protocol_is_refused_at_the_first_step_with_the_script_it_is_for(self, make, actions):
         env = make(protocol="digits-final")
         env.reset(seed=0)
-        with pytest.raises(ValueError, match="'digits-final'.*train_final"):
+        with pytest.raises(ValueError, match="'digits-final'.*nases train-final"):
             env.step(actions[0])
 
     def test_missing_cifar10_is_named_with_its_folder_and_the_fix(self, make, actions, tmp_path, monkeypatch):
@@ -706,7 +706,7 @@ class TestPreparing:
     def test_errors_in_what_is_read_come_at_once(self, make, tmp_path):
         with pytest.raises(FileNotFoundError, match="there are no images in"):
             make("NASES-v0", dataset=f"imagefolder:{tmp_path}").get_wrapper_attr("prepare")()
-        with pytest.raises(ValueError, match="'digits-final'.*train_final"):
+        with pytest.raises(ValueError, match="'digits-final'.*nases train-final"):
             make(protocol="digits-final").get_wrapper_attr("prepare")()
         with pytest.raises(ValueError, match="device 'x' cannot be used here"):
             make(device="x").get_wrapper_attr("prepare")()
