@@ -29,7 +29,7 @@ class Critic:
         differ = deviation > 1e-12
         targets = centred / deviation if differ else np.zeros_like(centred)
         with one_blas_thread():
-            inverse = np.linalg.inv(self._kernel(self._embeddings) + ridge * np.eye(len(targets)))
+            inverse = np.linalg.inv(self.kernel(self._embeddings) + ridge * np.eye(len(targets)))
             self._weights = inverse @ targets
         left_out = self._weights / inverse.diagonal()
         self.explained = float(1 - (left_out**2).mean()) if differ else 0.0
@@ -38,11 +38,11 @@ class Critic:
 
     def value(self, embeddings: np.ndarray) -> np.ndarray:
         """Predict the advantages (S,) of embeddings (S, n), in deviations from the mean."""
-        return self._kernel(embeddings) @ self._weights
+        return self.kernel(embeddings) @ self._weights
 
     def gradient(self, embeddings: np.ndarray) -> np.ndarray:
         """The gradient (S, n) of the values of embeddings (S, n)."""
-        pulls = self._kernel(embeddings) * self._weights
+        pulls = self.kernel(embeddings) * self._weights
         return 2 / self._scale * (pulls @ self._embeddings - pulls.sum(axis=1, keepdims=True) * embeddings)
 
     def ascend(
@@ -76,7 +76,7 @@ class Critic:
         scale = np.array(self._scale)
         return {"critic.embeddings": self._embeddings, "critic.weights": self._weights, "critic.scale": scale}
 
-    def _kernel(self, embeddings: np.ndarray) -> np.ndarray:
+    def kernel(self, embeddings: np.ndarray) -> np.ndarray:
         """The kernel (S, N) of embeddings (S, n) with those that were learned from."""
         products = embeddings @ self._embeddings.T
         squares = (embeddings**2).sum(axis=1)[:, None] + self._squares

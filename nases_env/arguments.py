@@ -162,3 +162,17 @@ def given_origin(space: SearchSpace, options: Mapping[str, Any]) -> np.ndarray |
             "Architecture, or the JSON of one"
         )
     return space.check_origins(origin[None])[0].astype(np.float32)
+
+
+def check_words(dataset: Any, device: Any, render_mode: Any, modes: Sequence[str]) -> None:
+    """Check those arguments of an environment that are words, before anything is read.
+
+    Raises:
+        ValueError: If one is no text, or the render mode is none of the modes.
+    """
+    if render_mode is not None and (not isinstance(render_mode, str) or render_mode not in modes):
+        raise ValueError(f"there is no render mode {shown(render_mode)}; choose one of {modes}")
+    if not isinstance(dataset, str):
+        raise ValueError(f"dataset is {shown(dataset)}; expected the name of a data set")
+    if not isinstance(device, str) or not device:
+        raise ValueError(f"device is {shown(device)}; expected the name of a torch device, or 'auto'")

@@ -15,7 +15,16 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
 from nases_env import embeddings, executors, rewards, search_spaces
-from nases_env.arguments import check_count, check_journals, check_options, check_path, check_seed, given_origin, in_box
+from nases_env.arguments import (
+    check_count,
+    check_journals,
+    check_options,
+    check_path,
+    check_seed,
+    check_words,
+    given_origin,
+    in_box,
+)
 from nases_env.copies import CarriesEpisode
 from nases_env.episode import Episode, step_info
 from nases_env.evaluators import choice
@@ -243,13 +252,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             choice.check_left_out(dict(zip(choice.OF_TRAINING, given, strict=True)), _defaults(), decided)
             dataset, protocol, space, rules = (decided[name] for name in ("dataset", "protocol", "space", "rules"))
         self._given = None if isinstance(evaluator, str) else evaluator
-        modes = self.metadata["render_modes"]
-        if render_mode is not None and (not isinstance(render_mode, str) or render_mode not in modes):
-            raise ValueError(f"there is no render mode {shown(render_mode)}; choose one of {modes}")
-        if not isinstance(dataset, str):
-            raise ValueError(f"dataset is {shown(dataset)}; expected the name of a data set")
-        if not isinstance(device, str) or not device:
-            raise ValueError(f"device is {shown(device)}; expected the name of a torch device, or 'auto'")
+        check_words(dataset, device, render_mode, self.metadata["render_modes"])
         from nases_env.children.dataset_names import check_dataset
         from nases_env.children.presets import resolve
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from agents.search.overrides import parse_overrides
+from agents.search.child_options import ChildOptions
 from nases_env import executors, rewards, search_spaces
 from nases_env.children.presets import resolve
 from nases_env.children.protocol import Protocol
@@ -19,23 +19,9 @@ Row = dict[str, float | str]
 
 
 @dataclass(frozen=True)
-class RandomChildren:
+class RandomChildren(ChildOptions):
     """Random architectures with several child seeds each."""
 
-    dataset: str = "digits"
-    """digits, cifar10 or imagefolder:PATH."""
-    data_dir: str = "data"
-    """Folder of CIFAR-10."""
-    protocol: str = "digits"
-    """Protocol preset."""
-    overrides: tuple[str, ...] = ()
-    """Protocol fields to change: --overrides epochs=2 width=0.25."""
-    space: str = "macro"
-    """Search space: macro or micro."""
-    rules: str = "paper"
-    """Rules of the macro space."""
-    reward: str = "eq1"
-    """eq1 or validation."""
     children: int = 30
     """Random architectures, the same for every protocol."""
     seeds: int = 3
@@ -45,7 +31,7 @@ class RandomChildren:
 
     def resolved(self) -> Protocol:
         """The protocol that children are trained by."""
-        return resolve({"preset": self.protocol, **parse_overrides(self.overrides)})
+        return resolve(self.named_protocol())
 
     def evaluate(self) -> Iterator[tuple[int, Row]]:
         """Train all children in worker processes; yields (index, row) in order of completion, seed after seed."""

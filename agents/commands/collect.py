@@ -19,7 +19,7 @@ from tqdm import tqdm
 from agents.arena import collected_table
 from agents.arena.collecting import Plan, collect
 from agents.commands import startup
-from agents.search.overrides import parse_overrides
+from agents.search.child_options import ChildOptions
 from agents.search.run_directory import RunDirectory
 from nases_env import embeddings
 from nases_env.children.dataset_names import absolute
@@ -33,7 +33,7 @@ REPEATED = 60
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(ChildOptions):
     """Collects evaluations until there are so many architectures."""
 
     children: int = 4000
@@ -52,20 +52,6 @@ class Options:
     table: Path | None = None
     """Compressed table (.csv.gz) of everything that was evaluated, written at the end, and a card (.json) beside it."""
 
-    dataset: str = "digits"
-    """digits, cifar10 or imagefolder:PATH."""
-    data_dir: str = "data"
-    """Folder of CIFAR-10."""
-    protocol: str = "digits"
-    """Protocol preset."""
-    overrides: tuple[str, ...] = ()
-    """Protocol fields to change: --overrides epochs=2 width=0.25."""
-    space: str = "macro"
-    """Search space: macro or micro."""
-    rules: str = "paper"
-    """Rules of the macro space."""
-    reward: str = "eq1"
-    """eq1 or validation."""
     decoder: str | None = None
     """Decoder whose uniform actions, calibrated, are one source, see `nases search`; None: autoencoder-uniform, in
     the micro space autoencoder."""
@@ -102,7 +88,7 @@ class Options:
         return {
             "dataset": absolute(self.dataset),
             "data_dir": str(Path(self.data_dir).resolve()),
-            "protocol": {"preset": self.protocol, **parse_overrides(self.overrides)},
+            "protocol": self.named_protocol(),
             "space": self.space,
             "rules": self.rules,
             "reward": self.reward,

@@ -105,7 +105,7 @@ def main(options: Options) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint")
         return startup.INTERRUPTED
-    print(f"load it: nases_env.children.build.load('{folder}')")
+    print(f"load it: nases_env.children.build.load({str(folder)!r})")
     print(f"test accuracy {accuracy:.4f} (error {100 * (1 - accuracy):.2f} %), opened once, at the last epoch")
     print(f"weights: {folder / 'model.safetensors'}, metrics: {folder / 'metrics.json'}, curve: {folder / 'curve.csv'}")
     return 0

@@ -12,10 +12,9 @@ from nases_env.children import build
 from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads
 from nases_env.children.datasets import ChildData, Tensors
-from nases_env.children.memory import is_out_of_memory
 from nases_env.children.protocol import Protocol
 from nases_env.children.torch_state import own_torch_state
-from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer
+from nases_env.children.training import Trainer, failure_of
 from nases_env.env import NASESEnv
 from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.search_spaces import Architecture
@@ -49,7 +48,8 @@ def describe(environment: NASESEnv, children: int, batch: int = 1) -> list[str]:
     measured = [evaluator.measure(architecture) for architecture in architectures]
     parameters = [child.parameters for child in measured]
     fitting = [each for each, child in zip(architectures, measured, strict=True) if not child.failure]
-    finished = [seconds for each in fitting if (seconds := _seconds(evaluator, each)) is not None]
+    data = evaluator.data.to(evaluator.device)
+    finished = [seconds for each in fitting if (seconds := _seconds(evaluator, data, each)) is not None]
     told = f"{CHILDREN} random children: {min(parameters):,} to {max(parameters):,} parameters"
     if failed := CHILDREN - len(finished):
         told += f"; {failed} of them would fail (over a limit, out of memory, or no number)"
@@ -78,22 +78,20 @@ def _of_data(data: ChildData) -> list[str]:
     ]
 
 
-def _seconds(evaluator: TrainingEvaluator, architecture: Architecture) -> float | None:
+def _seconds(evaluator: TrainingEvaluator, data: ChildData, architecture: Architecture) -> float | None:
     """About how long a child takes: its epochs, each with a look at the validation images, told from a few batches.
 
     None where it fails.
     """
-    protocol, data = evaluator.protocol, evaluator.data.to(evaluator.device)
+    protocol = evaluator.protocol
     assert data.validation is not None
     count = min(len(data.train), BATCHES * protocol.batch_size)
     few = Tensors(data.train.images[:count], data.train.labels[:count])
     try:
         with cpu_threads(protocol.threads), own_torch_state():
             training, evaluating = _timed(build.drawn(architecture, protocol, data, 0, evaluator.device), few, protocol)
-    except (Diverged, TimeLimitExceeded):
-        return None
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except Exception as error:
+        if not failure_of(error):
             raise
         return None
     return protocol.epochs * (training * len(data.train) + evaluating * len(data.validation)) / count

@@ -47,7 +47,7 @@ class Progress:
     @property
     def budget(self) -> int:
         """Children that the search was asked for."""
-        return int(self.options.get("children", self.children))
+        return self.options["children"]
 
     @property
     def seconds_left(self) -> float | None:
@@ -95,7 +95,10 @@ def read(path: Path, trust: bool = False) -> Progress:
     """
     run = RunDirectory(path, trust)
     options = run.options()
-    check_types(options, {"children": int})
+    try:
+        check_types(options, {"children": int})
+    except ValueError as error:
+        raise ValueError(f"the options in {path / 'settings.json'} are damaged ({error}); restore the file") from error
     trials: Sequence[FrozenTrial] = read_trials(run.journal, run.reward()) if _has_children(run.journal) else []
     failures = Counter(trial.user_attrs["evaluation"]["failure"] for trial in trials)
     succeeded = failures.pop("", 0)

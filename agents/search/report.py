@@ -15,7 +15,10 @@ from matplotlib.ticker import MaxNLocator
 
 from agents.search import web_page
 from agents.search.progress import Progress
+from agents.search.run_directory import FoundChild
 from nases_env import files, rendering
+from nases_env.env import NASESEnv
+from nases_env.search_spaces import SearchSpace
 
 BEST = 10
 """So many children stand in the first table."""
@@ -47,7 +50,8 @@ def page(progress: Progress) -> str:
             f"{progress.run.path} is a collection, which has no page; nases collect --table writes its table"
         )
     rows = _children(progress.run.path / "children.csv")
-    title = f"{progress.options.get('agent', 'search')} on {progress.options.get('env_id', 'NASES-v0')}"
+    environment = progress.run.make_nases_environment()
+    title = f"{progress.options['agent']} on {progress.options['env_id']}"
     return web_page.page(
         title,
         [
@@ -55,11 +59,11 @@ def page(progress: Progress) -> str:
             web_page.heading("Curves"),
             web_page.drawing(_curves(rows), "Reward of every child, and the best reward so far"),
             web_page.drawing(_sizes(rows), "Validation accuracy of every child against its parameters"),
-            *_best_network(progress),
+            *_best_network(progress.best, environment.space),
             web_page.heading("Children"),
             *_tables(rows),
             web_page.heading("Settings"),
-            *_protocol(progress),
+            *_protocol(environment),
             web_page.folded("Options of the command line", web_page.table(_settings(progress.options))),
             web_page.heading("How to go on"),
             web_page.paragraph("Search on, retrain the best child and test it once, or look at all curves:"),
@@ -109,12 +113,12 @@ def _sizes(rows: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _best_network(progress: Progress) -> list[str]:
-    if progress.best is None:
+def _best_network(best: FoundChild | None, space: SearchSpace) -> list[str]:
+    if best is None:
         return [web_page.heading("The best network"), web_page.paragraph("No child has succeeded so far.")]
-    architecture = progress.best.architecture(progress.run.make_nases_environment().space)
+    architecture = best.architecture(space)
     return [
-        web_page.heading(f"The best network: child {progress.best.number}"),
+        web_page.heading(f"The best network: child {best.number}"),
         web_page.pixels(rendering.picture(architecture), "The best network, layer by layer"),
         web_page.folded("As a table", web_page.code(rendering.table(architecture))),
         web_page.folded("As JSON, for --start-from", web_page.code(architecture.to_json())),
@@ -135,8 +139,7 @@ def _named(row: dict[str, Any]) -> dict[str, Any]:
     return {"child" if name == "step" else name.replace("_", " "): value for name, value in row.items()}
 
 
-def _protocol(progress: Progress) -> list[str]:
-    environment = progress.run.make_nases_environment()
+def _protocol(environment: NASESEnv) -> list[str]:
     fields = [{"field": name, "value": json.dumps(value)} for name, value in asdict(environment.protocol).items()]
     named = f"Data: {environment.dataset}; protocol: {environment.protocol.name}"
     return [web_page.paragraph(named), web_page.folded("All fields of the protocol", web_page.table(fields))]

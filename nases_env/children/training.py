@@ -191,6 +191,15 @@ class Trainer:
             raise TimeLimitExceeded(f"{self.protocol.max_seconds} seconds are over in epoch {self.epoch + 1}")
 
 
+def failure_of(error: Exception) -> str:
+    """The failure, see `Evaluation.failure`, that an error in a child's training is; empty where it is none."""
+    if isinstance(error, Diverged):
+        return "nan"
+    if isinstance(error, TimeLimitExceeded):
+        return "timeout"
+    return "out_of_memory" if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error) else ""
+
+
 def check_cutout(protocol: Protocol, data: Tensors) -> None:
     """Whether the protocol's cutout leaves something of an image.
 

@@ -15,12 +15,12 @@ import torchvision
 from nases_env.children import build
 from nases_env.children.cpu import cpu_threads, physical_memory
 from nases_env.children.datasets import ChildData, DataSource
-from nases_env.children.memory import free_memory, is_out_of_memory
+from nases_env.children.memory import free_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping
 from nases_env.children.torch_state import own_torch_state
-from nases_env.children.training import Diverged, TimeLimitExceeded, Trainer
+from nases_env.children.training import Trainer, failure_of
 from nases_env.evaluation import Evaluation
 from nases_env.search_spaces import Architecture
 
@@ -131,15 +131,12 @@ class ChildTraining:
     def _attempt(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
         try:
             return self._train(architecture, seed, measured, checkpointing)
-        except Diverged:
-            return dataclasses.replace(measured, failure="nan")
-        except TimeLimitExceeded:
-            return dataclasses.replace(measured, failure="timeout")
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+        except Exception as error:
+            if not (failure := failure_of(error)):
                 raise
-        free_memory(self.device)  # outside the handler, whose traceback would keep the child's tensors alive
-        return dataclasses.replace(measured, failure="out_of_memory")
+        if failure == "out_of_memory":  # outside the handler, whose traceback would keep the child's tensors alive
+            free_memory(self.device)
+        return dataclasses.replace(measured, failure=failure)
 
     def _train(self, architecture: Architecture, seed: int, measured: Evaluation, checkpointing: bool) -> Evaluation:
         model = build.drawn(architecture, self.protocol, self.data, seed, self.device, checkpointing)

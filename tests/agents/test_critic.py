@@ -28,7 +28,7 @@ def test_what_it_explains_is_predicted_from_all_others(rng):
     embeddings, advantages = rng.random((30, 20)), rng.random(30)
     targets = (advantages - advantages.mean()) / advantages.std()
     critic = Critic(embeddings, advantages, 1.0, 0.2)
-    kernel = critic._kernel(embeddings)
+    kernel = critic.kernel(embeddings)
     errors = []
     for i in range(30):
         others = np.arange(30) != i

@@ -60,7 +60,7 @@ def test_it_is_about_what_a_child_takes():
     child = space.architecture(space.discretise(space.sample(environment.np_random, 1))[0])
     list(evaluator.evaluate([child], [0]))  # warm
     ((_, found),) = evaluator.evaluate([child], [0])
-    assert 0.2 < dry_run._seconds(evaluator, child) / found.seconds < 5
+    assert 0.2 < dry_run._seconds(evaluator, evaluator.data, child) / found.seconds < 5
 
 
 def test_a_surrogate_reads_and_trains_nothing(monkeypatch):
