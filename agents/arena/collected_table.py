@@ -35,7 +35,15 @@ def write(path: Path, rows: list[dict[str, Any]], card: dict[str, Any]) -> None:
 
 
 def describe(
-    environment: NASESEnv, journal: Path, *, command: str, dataset: str, rules: str, decoder: str | None, seed: int
+    environment: NASESEnv,
+    journal: Path,
+    *,
+    command: str,
+    dataset: str,
+    rules: str,
+    decoder: str | None,
+    seed: int,
+    earlier: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The card.
 
@@ -47,11 +55,17 @@ def describe(
         rules: Rules of the macro space.
         decoder: The decoder that was one source.
         seed: Seed of what was drawn.
+        earlier: The card of the table that this collection went on from.
     """
     trials = read_trials(journal)
     data = datasets.load(environment.dataset, environment.data_dir, environment.protocol, "cpu")
     _, channels, side, _ = data.train.images.shape
     dates = [trial.datetime_complete.date().isoformat() for trial in (trials[0], trials[-1]) if trial.datetime_complete]
+    device = trials[-1].user_attrs["evaluation"]["device"]
+    hardware = [f"{_processor()}, {os.cpu_count()} cores, device {device}"]
+    if earlier is not None:
+        dates[:1] = earlier["dates"][:1]
+        hardware = list(dict.fromkeys([*earlier["hardware"].split("; "), *hardware]))
     return {
         "schema": SCHEMA["table"],
         "command": command,
@@ -64,7 +78,7 @@ def describe(
         "rules": rules,
         "decoder": decoder,
         "seed": seed,
-        "hardware": f"{_processor()}, {os.cpu_count()} cores, device {trials[0].user_attrs['evaluation']['device']}",
+        "hardware": "; ".join(hardware),
         "dates": dates,
         "versions": trials[0].user_attrs["evaluation"]["versions"],
     }

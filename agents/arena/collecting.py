@@ -42,7 +42,8 @@ class Plan:
         decoder: Whose uniform actions are a source.
         children: Different architectures in all rounds together; repeats come on top.
         repeated: So many of them, the first ones, are asked for with several child seeds.
-        seeds: Child seeds for each of those.
+        best: So many more, those with the highest rewards of all others, are asked for again in the end.
+        seeds: Child seeds for each of those that are asked for again.
         seed: Seed of what is drawn.
     """
 
@@ -52,11 +53,12 @@ class Plan:
         decoder: embeddings.Decoder,
         children: int,
         repeated: int,
+        best: int,
         seeds: int,
         seed: int,
     ):
         self._space, self._identity, self._decoder = environment.space, environment.decoder, decoder
-        self._children, self._repeated, self._seeds = children, repeated, seeds
+        self._children, self._repeated, self._best, self._seeds = children, repeated, best, seeds
         self._rng = np.random.default_rng(seed)
         self._done: list[Request] = []
         self._rewards: list[float] = []
@@ -65,22 +67,30 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """Evaluations in all rounds together."""
-        return self._children + self._repeated * (self._seeds - 1)
+        return self._children + (self._repeated + self._best) * (self._seeds - 1)
 
     def rounds(self) -> Iterator[list[Request]]:
         """Yield rounds until there are enough architectures; `learn` has to be called between two of them."""
         first = self._new(self._repeated)
         if first:
             yield first
-        for _ in range(self._seeds - 1 if first else 0):
-            yield [request._replace(child_seed=self._child_seed()) for request in first]
+            yield from self._again(first)
         while missing := self._children - len(self._keys):
             yield self._new(min(ROUND, missing))
+        if self._best:
+            once = range(len(first) * self._seeds, len(self._done))
+            best = sorted(once, key=lambda index: -self._rewards[index])[: self._best]
+            yield from self._again([self._done[index] for index in best])
 
     def learn(self, requests: Sequence[Request], rewards: Sequence[float]) -> None:
         """Which children were good."""
         self._done += requests
         self._rewards += rewards
+
+    def _again(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
+        """The same architectures, each with one other child seed in every round."""
+        for _ in range(self._seeds - 1):
+            yield [request._replace(child_seed=self._child_seed()) for request in requests]
 
     def _new(self, count: int) -> list[Request]:
         """Architectures that were not asked for yet."""

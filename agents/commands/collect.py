@@ -16,7 +16,7 @@ from typing import Any, Self
 import gymnasium as gym
 from tqdm import tqdm
 
-from agents.arena import collected_table
+from agents.arena import collected_table, known_table
 from agents.arena.collecting import Plan, collect
 from agents.commands import startup
 from agents.search.child_options import ChildOptions
@@ -26,6 +26,7 @@ from nases_env.children.dataset_names import absolute
 from nases_env.env import NASESEnv
 from nases_env.evaluators import WorkerStartError
 from nases_env.search_spaces import registry
+from nases_env.surrogate_fitting import table
 from nases_env.surrogate_fitting.table import SUFFIX, card_path
 
 REPEATED = 60
@@ -41,6 +42,9 @@ class Options(ChildOptions):
     repeated: int | None = None
     """So many of them, the first ones, are evaluated with several child seeds; None: 60, or all where there are fewer
     children."""
+    repeated_best: int = 0
+    """So many more, those with the highest rewards of all others, are evaluated with several child seeds in the end.
+    After them no further children can be collected into the same folder."""
     seeds: int = 3
     """Child seeds for each of those."""
     seed: int = 0
@@ -51,6 +55,8 @@ class Options(ChildOptions):
     """Folder of the journal."""
     table: Path | None = None
     """Compressed table (.csv.gz) of everything that was evaluated, written at the end, and a card (.json) beside it."""
+    known: Path | None = None
+    """Table of the same collection, whose folder is gone: what it holds is not evaluated again."""
 
     decoder: str | None = None
     """Decoder whose uniform actions, calibrated, are one source, see `nases search`; None: autoencoder-uniform, in
@@ -65,13 +71,15 @@ class Options(ChildOptions):
             ValueError: If a number or the table's name cannot be.
         """
         repeated = min(REPEATED, self.children) if self.repeated is None else self.repeated
-        if min(self.children, self.seeds, self.workers) < 1 or min(repeated, self.seed) < 0:
+        if min(self.children, self.seeds, self.workers) < 1 or min(repeated, self.repeated_best, self.seed) < 0:
             raise ValueError(
-                "--children, --seeds and --workers have to be at least 1, --repeated and --seed at least 0"
+                "--children, --seeds and --workers have to be at least 1, --repeated, --repeated-best and --seed at "
+                "least 0"
             )
-        if self.children < repeated:
+        if self.children < repeated + self.repeated_best:
             raise ValueError(
-                f"--repeated {repeated} are the first of --children {self.children}: ask for more, or repeat less"
+                f"--repeated {repeated} are the first of --children {self.children}, and --repeated-best "
+                f"{self.repeated_best} are of the others: ask for more, or repeat less"
             )
         if self.table and (not self.table.name.endswith(SUFFIX) or self.table.is_dir()):
             raise ValueError(f"--table {self.table} has to be a file that ends in {SUFFIX}")
@@ -126,6 +134,7 @@ def main(options: Options) -> int:
                 rules=options.rules,
                 decoder=options.decoder,
                 seed=options.seed,
+                earlier=table.read(options.known).card if options.known else None,
             )
             collected_table.write(options.table, rows, card)
             print(f"table: {options.table}, {len(rows)} rows; card: {card_path(options.table)}")
@@ -144,8 +153,13 @@ def _start(options: Options, environment: NASESEnv, run: RunDirectory) -> Plan:
     """Plan, and make the folder the collection's own."""
     assert options.decoder is not None and options.repeated is not None
     decoder = embeddings.make(options.decoder, environment.space, "output")
-    plan = Plan(environment, decoder, options.children, options.repeated, options.seeds, options.seed)
-    settings = {name: value for name, value in asdict(options).items() if name not in ("run_dir", "table")}
+    numbers = options.children, options.repeated, options.repeated_best, options.seeds, options.seed
+    plan = Plan(environment, decoder, *numbers)
+    left_out = ("run_dir", "table", "known", "repeated_best")
+    settings = {name: value for name, value in asdict(options).items() if name not in left_out}
     settings["children"] = plan.evaluations
-    run.start(settings, "NASES-v0", options.environment(), asdict(environment.protocol), resume=True)
+    done = run.start(settings, "NASES-v0", options.environment(), asdict(environment.protocol), resume=True)
+    if options.known and not done:
+        taken = known_table.take_over(environment, Plan(environment, decoder, *numbers), options.known)
+        print(f"{taken} evaluations were taken from {options.known}")
     return plan

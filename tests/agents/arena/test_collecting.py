@@ -13,9 +13,9 @@ def environment():
     return gym.make("NASES-Digits-v0", decoder="identity").unwrapped
 
 
-def _rounds(environment, children=50, repeated=3, seeds=2, seed=0):
+def _rounds(environment, children=50, repeated=3, best=0, seeds=2, seed=0):
     """The rounds of a plan whose rewards are the first numbers of the actions."""
-    plan = Plan(environment, embeddings.make("pca", environment.space), children, repeated, seeds, seed)
+    plan = Plan(environment, embeddings.make("pca", environment.space), children, repeated, best, seeds, seed)
     rounds = []
     for requests in plan.rounds():
         rounds.append(requests)
@@ -34,6 +34,16 @@ def test_the_first_architectures_are_asked_for_with_several_seeds_and_all_others
     space, decoder = environment.space, environment.decoder
     rows = space.discretise(decoder.decode(actions))
     assert len({space.architecture(row).key for row in rows}) == 50
+
+
+def test_the_best_of_those_that_were_asked_for_once_are_asked_for_again_in_the_end(environment):
+    rounds = _rounds(environment, best=4, seeds=3)
+    once = [request for requests in rounds[3:-2] for request in requests]
+    best = sorted(once, key=lambda request: -request.action[0])[:4]
+    for again in rounds[-2:]:
+        np.testing.assert_array_equal([request.action for request in again], [request.action for request in best])
+    seeds = {request.child_seed for requests in rounds for request in requests}
+    assert len(seeds) == 50 + (3 + 4) * 2
 
 
 def test_the_same_seed_and_rewards_ask_for_the_same(environment):

@@ -76,6 +76,27 @@ def test_a_finished_collection_is_replayed_and_trains_nothing(collected, run):
     assert ((collected / "journal.log").read_bytes(), (collected / "table.csv.gz").read_bytes()) == before
 
 
+def test_a_table_whose_folder_is_gone_goes_on_and_its_best_are_repeated(collected, run, tmp_path):
+    known = collected / "table.csv.gz"
+    done = run("collect.py", *_arguments(tmp_path, 40), "--known", known, "--repeated-best", 2)
+    assert done.returncode == 0, done.stderr
+    assert f"48 evaluations were taken from {known}" in done.stdout
+    rows = _rows(tmp_path, without=())
+    assert rows[:48] == _rows(collected, without=()) and len(rows) == 48 + 2 * 2
+    best = sorted(rows[12:48], key=lambda row: -float(row["reward"]))[:2]
+    assert [row["architecture"] for row in rows[48:]] == 2 * [row["architecture"] for row in best]
+    before, now = (json.loads((folder / "table.json").read_text()) for folder in (collected, tmp_path))
+    assert (now["dates"][0], now["hardware"]) == (before["dates"][0], before["hardware"])
+
+
+def test_the_table_of_another_collection_is_refused(collected, run, tmp_path):
+    known = ["--known", collected / "table.csv.gz"]
+    done = run("collect.py", *_arguments(tmp_path / "seed", 40), "--seed", 6, *known)
+    assert done.returncode == 2 and "holds other children than this collection asks for" in done.stderr
+    done = run("collect.py", *_arguments(tmp_path / "protocol", 40), "epochs=2", *known)
+    assert done.returncode == 2 and "give the data set and the protocol of the command" in done.stderr
+
+
 def test_a_collection_without_repeats(run, tmp_path):
     done = run("collect.py", *_arguments(tmp_path, 3, "--repeated", 0))
     assert done.returncode == 0, done.stderr
@@ -99,6 +120,7 @@ def test_where_fewer_children_are_asked_for_than_are_repeated_all_are_and_it_is_
     [
         (["--children", 0], "--children, --seeds and --workers have to be at least 1"),
         (["--children", 20, "--repeated", 60], "--repeated 60 are the first of --children 20"),
+        (["--children", 20, "--repeated", 12, "--repeated-best", 9], "--repeated-best 9 are of the others"),
         (["--table", "rows.csv"], "--table rows.csv has to be a file that ends in .csv.gz"),
         (["--overrides", "epochs"], "'epochs' overrides nothing; expected field=value"),
         (["--dataset", "mnist"], "there is no dataset 'mnist'"),
