@@ -110,7 +110,7 @@ def _triton_pool(shapes: Shapes) -> SizedPool | None:
     if shapes.device == "cpu":
         return None
     try:
-        from nases_env.benchmarking.triton_pools import max_pool
+        from nases_env.children.cuda.max_pool import max_pool
 
         max_pool(torch.zeros(1, 1, 1, 1, device=shapes.device), 3)
     except Exception as error:  # what Triton raises without a C compiler differs from version to version

@@ -49,21 +49,33 @@ class _MaxPool(torch.autograd.Function):
 def _run(kernel: Any, tensors: tuple[torch.Tensor, ...], length: int, inner: int, size: int) -> None:
     """Run a kernel on lines of so many pixels, which are `inner` numbers apart in memory."""
     total = tensors[0].numel()
-    kernel[(triton.cdiv(total, BLOCK),)](*tensors, total, length, inner, SIZE=size, BLOCK=BLOCK)
+    compute = tl.float64 if tensors[0].dtype == torch.float64 else tl.float32
+    with torch.cuda.device_of(tensors[0]):  # Triton launches on the current one
+        kernel[(triton.cdiv(total, BLOCK),)](*tensors, total, length, inner, SIZE=size, COMPUTE=compute, BLOCK=BLOCK)
 
 
 @triton.jit
-def _largest(images, pooled, chosen, total, length, inner, SIZE: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
+def _largest(
+    images,
+    pooled,
+    chosen,
+    total,
+    length,
+    inner,
+    SIZE: tl.constexpr,  # noqa: N803
+    COMPUTE: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+):
     """The largest pixel of each window along a line, and which of the window's pixels it is."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     position = (index // inner) % length
     first = position - SIZE // 2
     inside = (index < total) & (first >= 0) & (first < length)
-    best = tl.load(images + index - (SIZE // 2) * inner, inside, other=-float("inf")).to(tl.float32)
+    best = tl.load(images + index - (SIZE // 2) * inner, inside, other=-float("inf")).to(COMPUTE)
     place = tl.full((BLOCK,), 0, tl.uint8)
     for step in tl.static_range(1, SIZE):
         inside = (index < total) & (first + step >= 0) & (first + step < length)
-        pixel = tl.load(images + index + (step - SIZE // 2) * inner, inside, other=-float("inf")).to(tl.float32)
+        pixel = tl.load(images + index + (step - SIZE // 2) * inner, inside, other=-float("inf")).to(COMPUTE)
         larger = (pixel > best) | (pixel != pixel)  # what is no number stays to be seen
         best = tl.where(larger, pixel, best)
         place = tl.where(larger, step, place).to(tl.uint8)
@@ -72,15 +84,25 @@ def _largest(images, pooled, chosen, total, length, inner, SIZE: tl.constexpr, B
 
 
 @triton.jit
-def _returned(gradients, chosen, returned, total, length, inner, SIZE: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
+def _returned(
+    gradients,
+    chosen,
+    returned,
+    total,
+    length,
+    inner,
+    SIZE: tl.constexpr,  # noqa: N803
+    COMPUTE: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+):
     """Give each pixel the sum of the gradients of those windows along its line in which it was the largest."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     position = (index // inner) % length
-    found = tl.full((BLOCK,), 0.0, tl.float32)
+    found = tl.full((BLOCK,), 0.0, COMPUTE)
     for step in tl.static_range(SIZE):
         centre = position + SIZE // 2 - step
         inside = (index < total) & (centre >= 0) & (centre < length)
         window = index + (SIZE // 2 - step) * inner
         place = tl.load(chosen + window, inside, other=SIZE)
-        found += tl.where(place == step, tl.load(gradients + window, inside, other=0.0).to(tl.float32), 0.0)
+        found += tl.where(place == step, tl.load(gradients + window, inside, other=0.0).to(COMPUTE), 0.0)
     tl.store(returned + index, found.to(returned.dtype.element_ty), index < total)
