@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from nases_env.benchmarking.timing import Row, timed
 from nases_env.children import pools
 from nases_env.children.cpu import prepare_memory
+from nases_env.children.cuda.convolution import weight_gradient, weight_gradient_by_taps
 
 SIZES = (3, 5, 7)
 Way = Callable[[], object]
@@ -67,42 +68,6 @@ def kernels(shapes: Shapes) -> Iterator[list[Row]]:
         ways = {"torch": partial(_there_and_back, lambda given: F.relu_(norm(given)), images, gradients)}  # noqa: B023
         yield _rows(shapes, f"batch norm and ReLU, {name}", ways)
         yield _rows(shapes, f"copy, {name}", {"torch": images.clone})
-
-
-def weight_gradient(images: torch.Tensor, gradients: torch.Tensor, size: int) -> torch.Tensor:
-    """The weight gradient of a convolution that keeps the images' size, as torch computes it.
-
-    Args:
-        images: What the convolution read, (N, inputs, H, W).
-        gradients: The loss's gradients with respect to what it put out, (N, outputs, H, W).
-        size: How wide and high its kernel is; odd.
-
-    Returns:
-        (outputs, inputs, size, size).
-    """
-    weight = images.new_empty(gradients.shape[1], images.shape[1], size, size)
-    geometry = ([1, 1], [size // 2] * 2, [1, 1], False, [0, 0], 1)
-    _, found, _ = torch.ops.aten.convolution_backward(gradients, images, weight, None, *geometry, [False, True, False])
-    return found
-
-
-def weight_gradient_by_taps(images: torch.Tensor, gradients: torch.Tensor, size: int) -> torch.Tensor:
-    """The same as `weight_gradient`, as one matrix product for each of the size × size weights of a kernel.
-
-    Images are framed with zeros, and gradients stand in the frame's upper left corner. Row after row, what a tap reads
-    of the images then lies a constant distance behind the gradient that it belongs to, and zeros meet all the rest.
-    """
-    frame, inputs, outputs = size - 1, images.shape[1], gradients.shape[1]
-    framed = F.pad(images, (frame // 2,) * 4).permute(0, 2, 3, 1).reshape(-1, inputs)
-    corner = F.pad(gradients, (0, frame, 0, frame)).permute(0, 2, 3, 1).reshape(-1, outputs)
-    width = images.shape[3] + frame
-    pixels = len(framed) - frame * (width + 1)
-    left = corner[:pixels].T.expand(size, outputs, pixels)
-    rows = [
-        torch.bmm(left, framed[row * width :].as_strided((size, pixels, inputs), (inputs, inputs, 1)))
-        for row in range(size)
-    ]
-    return torch.stack(rows).permute(2, 3, 0, 1)
 
 
 def _triton_pool(shapes: Shapes) -> SizedPool | None:
