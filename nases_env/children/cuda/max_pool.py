@@ -14,6 +14,8 @@ import triton
 import triton.language as tl
 from torch.autograd.function import once_differentiable
 
+from nases_env.children.cuda.launching import in_groups, launch
+
 BLOCK = 1024
 """Numbers that one program computes."""
 
@@ -49,60 +51,51 @@ class _MaxPool(torch.autograd.Function):
 def _run(kernel: Any, tensors: tuple[torch.Tensor, ...], length: int, inner: int, size: int) -> None:
     """Run a kernel on lines of so many pixels, which are `inner` numbers apart in memory."""
     total = tensors[0].numel()
-    compute = tl.float64 if tensors[0].dtype == torch.float64 else tl.float32
-    with torch.cuda.device_of(tensors[0]):  # Triton launches on the current one
-        kernel[(triton.cdiv(total, BLOCK),)](*tensors, total, length, inner, SIZE=size, COMPUTE=compute, BLOCK=BLOCK)
+    sizes, programs = (total // inner, length), (triton.cdiv(total, BLOCK),)
+    groups, group = in_groups(inner)
+    index = tl.int32 if total < 2**30 else tl.int64  # the narrow one is divided several times as fast
+    launch(kernel, programs, *tensors, *sizes, groups, SIZE=size, GROUP=group, INDEX=index, BLOCK=BLOCK)
 
 
 @triton.jit
 def _largest(
-    images,
-    pooled,
-    chosen,
-    total,
-    length,
-    inner,
-    SIZE: tl.constexpr,  # noqa: N803
-    COMPUTE: tl.constexpr,  # noqa: N803
-    BLOCK: tl.constexpr,  # noqa: N803
-):
+    images, pooled, chosen, pixels, length, groups,
+    SIZE: tl.constexpr, GROUP: tl.constexpr, INDEX: tl.constexpr, COMPUTE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """The largest pixel of each window along a line, and which of the window's pixels it is."""
-    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inner = groups * GROUP
+    index = tl.program_id(0).to(INDEX) * BLOCK + tl.arange(0, BLOCK)
+    known = index // inner < pixels
     position = (index // inner) % length
     first = position - SIZE // 2
-    inside = (index < total) & (first >= 0) & (first < length)
+    inside = known & (first >= 0) & (first < length)
     best = tl.load(images + index - (SIZE // 2) * inner, inside, other=-float("inf")).to(COMPUTE)
     place = tl.full((BLOCK,), 0, tl.uint8)
     for step in tl.static_range(1, SIZE):
-        inside = (index < total) & (first + step >= 0) & (first + step < length)
+        inside = known & (first + step >= 0) & (first + step < length)
         pixel = tl.load(images + index + (step - SIZE // 2) * inner, inside, other=-float("inf")).to(COMPUTE)
         larger = (pixel > best) | (pixel != pixel)  # what is no number stays to be seen
         best = tl.where(larger, pixel, best)
         place = tl.where(larger, step, place).to(tl.uint8)
-    tl.store(pooled + index, best.to(pooled.dtype.element_ty), index < total)
-    tl.store(chosen + index, place, index < total)
+    tl.store(pooled + index, best.to(pooled.dtype.element_ty), known)
+    tl.store(chosen + index, place, known)
 
 
 @triton.jit
 def _returned(
-    gradients,
-    chosen,
-    returned,
-    total,
-    length,
-    inner,
-    SIZE: tl.constexpr,  # noqa: N803
-    COMPUTE: tl.constexpr,  # noqa: N803
-    BLOCK: tl.constexpr,  # noqa: N803
-):
+    gradients, chosen, returned, pixels, length, groups,
+    SIZE: tl.constexpr, GROUP: tl.constexpr, INDEX: tl.constexpr, COMPUTE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """Give each pixel the sum of the gradients of those windows along its line in which it was the largest."""
-    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inner = groups * GROUP
+    index = tl.program_id(0).to(INDEX) * BLOCK + tl.arange(0, BLOCK)
+    known = index // inner < pixels
     position = (index // inner) % length
     found = tl.full((BLOCK,), 0.0, COMPUTE)
     for step in tl.static_range(SIZE):
         centre = position + SIZE // 2 - step
-        inside = (index < total) & (centre >= 0) & (centre < length)
+        inside = known & (centre >= 0) & (centre < length)
         window = index + (SIZE // 2 - step) * inner
         place = tl.load(chosen + window, inside, other=SIZE)
         found += tl.where(place == step, tl.load(gradients + window, inside, other=0.0).to(COMPUTE), 0.0)
-    tl.store(returned + index, found.to(returned.dtype.element_ty), index < total)
+    tl.store(returned + index, found.to(returned.dtype.element_ty), known)
