@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from nases_env.children.base import Child
+from nases_env.children.cuda.half_weights import HalfWeights
 from nases_env.children.graph import Number
 from nases_env.children.protocol import Recipe
 
@@ -63,6 +64,8 @@ class EagerStep:
             nesterov=recipe.momentum > 0,
             fused=True,
         )
+        half = halves(recipe.precision, next(model.parameters()).device)
+        self._half_weights = HalfWeights(model).in_place if half else nullcontext
 
     def __call__(  # noqa: D102
         self,
@@ -73,10 +76,11 @@ class EagerStep:
         generator: torch.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         self.optimiser.param_groups[0]["lr"] = learning_rate
-        with autocast(self.recipe.precision, images.device):
-            loss, logits = self.model.loss(images, labels, progress, generator)
         self.optimiser.zero_grad()
-        loss.backward()
+        with self._half_weights():
+            with autocast(self.recipe.precision, images.device):
+                loss, logits = self.model.loss(images, labels, progress, generator)
+            loss.backward()
         self.optimiser.step()
         return loss.detach(), logits.detach()
 
@@ -91,12 +95,17 @@ class EagerStep:
                 own.copy_(momentum)  # a recorded step reads it where it is
 
 
+def halves(precision: str, device: torch.device) -> bool:
+    """Whether a protocol's precision makes a device compute in bfloat16; a CPU always computes in float32."""
+    return precision == "bfloat16" and device.type == "cuda"
+
+
 @contextmanager
 def autocast(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute in the protocol's precision; on a CPU always in float32."""
-    if precision != "bfloat16" or device.type != "cuda":
+    """Compute in the protocol's precision."""
+    if not halves(precision, device):
         yield
         return
-    with torch.autocast("cuda", torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16):
         yield
     torch.clear_autocast_cache()  # inside a caller's autocast it would hold the weights of the step before
