@@ -50,8 +50,8 @@ class Options:
     rungs: tuple[Literal["b0", "b1", "ours", "graphed"], ...] = ("b0", "b1", "ours")
     """Ways to train them: the baselines b0 and b1, the package's own, and the same with recorded steps on CUDA."""
     kernels: bool = False
-    """Whether single operations are timed as well, with other ways to compute them: weight gradients of large kernels,
-    pools, batch normalisation."""
+    """Whether single operations are timed as well, forward and backward: convolutions, pools, batch normalisation, each
+    in all the ways of which the protocol's `kernels=fastest` takes the quickest on CUDA."""
     kernel_sides: tuple[int, ...] = (32, 16, 8)
     """Pixels a side of their images, of which there are as many as in a batch."""
     kernel_channels: tuple[int, ...] = (16, 64, 168, 320)

@@ -5,6 +5,7 @@ They compute the same functions up to rounding, on NHWC memory.
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
 import torch
@@ -12,13 +13,29 @@ from torch import nn
 from torch.nn import functional as F
 
 from nases_env.children import pools
+from nases_env.children.cuda import operations
+from nases_env.children.cuda.fastest import Fastest
 
 
 class Conv2d(nn.Conv2d):
     """A convolution whose weights are not drawn yet: `build.materialise` does that."""
 
+    fastest: Fastest | None = None
+    """See `take_fastest`."""
+
     def reset_parameters(self) -> None:
         """Leave the weights as they are."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        if self.fastest is None or not self._trains_with_ways:
+            return super().forward(images)
+        return self.fastest(operations.CONVOLUTION, self.kernel_size[0], self.out_channels, images, self.weight)
+
+    @property
+    def _trains_with_ways(self) -> bool:
+        """Whether this is a convolution of which `operations` knows several ways, in training."""
+        keeps_size = self.stride == (1, 1) and self.padding == (self.kernel_size[0] // 2,) * 2
+        return self.training and keeps_size and self.groups == 1 and self.bias is None
 
 
 class Linear(nn.Linear):
@@ -50,18 +67,16 @@ class BatchNorm2d(nn.BatchNorm2d):
     Torch's counter is in the files of trained networks, and `count_batches` keeps it right.
     """
 
+    fastest: Fastest | None = None
+    """See `take_fastest`; where it is given, the ReLU behind this is done here."""
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
         assert self.momentum is not None  # then nothing reads the counter
-        return F.batch_norm(
-            images,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
+        statistics = (self.running_mean, self.running_var, self.weight, self.bias)
+        if self.fastest is None:
+            return F.batch_norm(images, *statistics, self.training, self.momentum, self.eps)
+        arguments = (images, *statistics, self.training, self.momentum, self.eps)
+        return self.fastest(operations.NORM_RELU, 0, self.num_features, *arguments)
 
 
 def count_batches(model: nn.Module, batches: int) -> None:
@@ -82,8 +97,10 @@ class PointwiseConv2d(Conv2d):
         super().__init__(inputs, outputs, 1, stride, bias=bias, device=device)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        if self.fastest is not None and self.stride == (1, 1):
+            return self.fastest(operations.POINTWISE, 0, self.out_channels, images, self.weight, self.bias)
         if images.device.type != "cpu":
-            return super().forward(images)
+            return F.conv2d(images, self.weight, self.bias, self.stride)
         if self.stride != (1, 1):
             images = images[:, :, :: self.stride[0], :: self.stride[1]]
         if images.shape[-1] > 8:
@@ -98,20 +115,23 @@ class MaxPool2d(nn.MaxPool2d):
     wanted. Where several pixels are equally large, that picks the same one of them as torch does.
     """
 
+    fastest: Fastest | None = None
+    """See `take_fastest`."""
+
     def __init__(self, size: int):
         super().__init__(size, 1, size // 2)
         self.size = size
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        if self.fastest is not None:
+            return self.fastest(operations.MAX_POOL, self.size, images.shape[1], images, self.size)
         if images.device.type != "cpu" or images.shape[-1] < 8:
             return super().forward(images)
         if not torch.is_grad_enabled():
             return pools.largest(images, self.size)
         if self.size < 7:
             return super().forward(images)
-        padding = self.size // 2
-        rows = F.max_pool2d(images, (1, self.size), 1, (0, padding))
-        return F.max_pool2d(rows, (self.size, 1), 1, (padding, 0))
+        return operations.rows_then_columns(images, self.size)
 
 
 class AveragePool2d(nn.AvgPool2d):
@@ -121,12 +141,17 @@ class AveragePool2d(nn.AvgPool2d):
     any one is, by sums, which bfloat16 does not round.
     """
 
+    fastest: Fastest | None = None
+    """See `take_fastest`."""
+
     def __init__(self, size: int):
         super().__init__(size, 1, size // 2, count_include_pad=False)
         self.size = size
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
         count, channels, height, width = images.shape
+        if self.fastest is not None:
+            return self.fastest(operations.AVERAGE_POOL, self.size, channels, images, self.size)
         if images.device.type != "cpu":
             return pools.mean(images, self.size)
         if self.size < 5 or height < 8:
@@ -145,3 +170,15 @@ def _mean_of_window(pixels: int, size: int, dtype: torch.dtype) -> torch.Tensor:
         position = torch.arange(pixels, device="cpu")
         near = ((position[:, None] - position).abs() <= size // 2).to(dtype)
         return near / near.sum(dim=1, keepdim=True)
+
+
+def take_fastest(model: nn.Module, fastest: Fastest) -> None:
+    """Let a model's layers compute in the quickest ways; a batch normalisation takes over the ReLU that follows it."""
+    for module in list(model.modules()):
+        if isinstance(module, Conv2d | MaxPool2d | AveragePool2d):
+            module.fastest = fastest
+        elif isinstance(module, nn.Sequential):
+            for place, (norm, relu) in enumerate(itertools.pairwise(list(module)), start=1):
+                if isinstance(norm, BatchNorm2d) and isinstance(relu, nn.ReLU):
+                    norm.fastest = fastest
+                    module[place] = nn.Identity()  # which keeps the others' names

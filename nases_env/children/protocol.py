@@ -150,6 +150,9 @@ class Execution:
     """How often a child is tried again whose worker process died."""
     checkpoint_retry: bool = True
     """Whether a child that runs out of memory is tried again with activation checkpointing."""
+    kernels: Literal["torch", "fastest"] = "torch"
+    """How operations of a child are computed on CUDA that can be computed in several ways. `fastest`: in the quickest,
+    which is measured in the first training step on a whole batch; cuDNN searches there too. Only rounding differs."""
     cuda_graph: bool = False
     """Whether a training step on CUDA is recorded once and then repeated by one launch, as a CUDA graph: quicker where
     it is the launches that take the time. What is computed is the same, but that drop_path reads the progress of the
@@ -178,7 +181,7 @@ class Protocol(Execution, Recipe, Names):
                 object.__setattr__(self, name, float(value))  # 1 and 1.0 are one protocol
         for name in ("stratified", "flip", "checkpoint_retry", "cuda_graph"):
             self._check(name, type(getattr(self, name)) is bool, "true or false")
-        for name in ("name", "final", "train_accuracy", "precision"):
+        for name in ("name", "final", "train_accuracy", "precision", "kernels"):
             value, words = getattr(self, name), _words()[name]
             self._check(name, isinstance(value, str) and value in words, f"one of {', '.join(map(repr, words))}")
         self._check("width", self.width > 0, "above 0")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
 from nases_env.children.base import Child
+from nases_env.children.cuda.fastest import Fastest
 from nases_env.children.cuda.half_weights import HalfWeights
 from nases_env.children.graph import Number
-from nases_env.children.protocol import Recipe
+from nases_env.children.layers import take_fastest
+from nases_env.children.protocol import Protocol
 
 
 class Step(typing.Protocol):
@@ -51,21 +53,24 @@ class EagerStep:
 
     Args:
         model: The child, on its device.
-        recipe: How it is trained.
+        protocol: How it is trained.
     """
 
-    def __init__(self, model: Child, recipe: Recipe):
-        self.model, self.recipe = model, recipe
+    def __init__(self, model: Child, protocol: Protocol):
+        self.model, self.protocol = model, protocol
         self.optimiser = torch.optim.SGD(
             model.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.momentum > 0,
+            lr=protocol.learning_rate,
+            momentum=protocol.momentum,
+            weight_decay=protocol.weight_decay,
+            nesterov=protocol.momentum > 0,
             fused=True,
         )
-        half = halves(recipe.precision, next(model.parameters()).device)
-        self._half_weights = HalfWeights(model).in_place if half else nullcontext
+        device = next(model.parameters()).device
+        self._half_weights = HalfWeights(model).in_place if halves(protocol.precision, device) else nullcontext
+        self._full_step: Callable[[], AbstractContextManager] = nullcontext
+        if protocol.kernels == "fastest" and device.type == "cuda":
+            self._take_fastest(Fastest())
 
     def __call__(  # noqa: D102
         self,
@@ -77,12 +82,17 @@ class EagerStep:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         self.optimiser.param_groups[0]["lr"] = learning_rate
         self.optimiser.zero_grad()
-        with self._half_weights():
-            with autocast(self.recipe.precision, images.device):
+        full = len(images) == self.protocol.batch_size
+        with self._full_step() if full else nullcontext(), self._half_weights():
+            with autocast(self.protocol.precision, images.device):
                 loss, logits = self.model.loss(images, labels, progress, generator)
             loss.backward()
         self.optimiser.step()
         return loss.detach(), logits.detach()
+
+    def _take_fastest(self, fastest: Fastest) -> None:
+        take_fastest(self.model, fastest)
+        self._full_step = fastest.full_step
 
     def state(self) -> dict[str, torch.Tensor]:  # noqa: D102
         momenta = (self.optimiser.state[parameter].get("momentum_buffer") for parameter in self.model.parameters())

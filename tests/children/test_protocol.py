@@ -62,6 +62,7 @@ def test_json_lists_become_tuples():
         ("width", "wide"),
         ("precision", "float16"),
         ("train_accuracy", "last"),
+        ("kernels", "mine"),
         ("learning_rate", 0.0),
         ("learning_rate", 1e-4),  # below the final one
         ("final_learning_rate", 0.0),
@@ -214,9 +215,8 @@ class TestParts:
 
     @pytest.mark.parametrize("name", names(Names) + names(Execution))
     def test_names_and_execution_decide_no_result(self, name):
-        change = {"name": "v3-search", "final": "digits-final", "checkpoint_retry": False, "cuda_graph": True}.get(
-            name, 7
-        )
+        changes = {"name": "v3-search", "final": "digits-final", "checkpoint_retry": False}
+        change = (changes | {"cuda_graph": True, "kernels": "fastest"}).get(name, 7)
         changed = dataclasses.replace(PRESETS["v1-search"], **{name: change})
         assert changed != PRESETS["v1-search"]
         assert changed.result_fields() == PRESETS["v1-search"].result_fields()

@@ -34,15 +34,19 @@ class _Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         images, weight = ctx.saved_tensors
-        of_images, of_weight = ctx.needs_input_grad
-        return (
-            _gradients(gradients, images, weight, [True, False, False])[0] if of_images else None,
-            weight_gradient_by_taps(images, gradients, weight.shape[-1]) if of_weight else None,
-        )
+        size = weight.shape[-1]
+        geometry = ([1, 1], [size // 2] * 2, [1, 1], False, [0, 0], 1)
+        wanted = [ctx.needs_input_grad[0], False, False]
+        of_images, *_ = torch.ops.aten.convolution_backward(gradients, images, weight, None, *geometry, wanted)
+        of_weight = weight_gradient_by_taps(images, gradients, size) if ctx.needs_input_grad[1] else None
+        return of_images, of_weight
 
 
-def weight_gradient(images: torch.Tensor, gradients: torch.Tensor, size: int) -> torch.Tensor:
-    """The weight gradient of a convolution that keeps the images' size, as torch computes it.
+def weight_gradient_by_taps(images: torch.Tensor, gradients: torch.Tensor, size: int) -> torch.Tensor:
+    """The weight gradient of a convolution that keeps the images' size, one matrix product for each weight of a kernel.
+
+    Images are framed with zeros, and gradients stand in the frame's upper left corner. Row after row, what a tap reads
+    of the images then lies a constant distance behind the gradient that it belongs to, and zeros meet all the rest.
 
     Args:
         images: What the convolution read, (N, inputs, H, W).
@@ -51,16 +55,6 @@ def weight_gradient(images: torch.Tensor, gradients: torch.Tensor, size: int) ->
 
     Returns:
         (outputs, inputs, size, size).
-    """
-    weight = images.new_empty(gradients.shape[1], images.shape[1], size, size)
-    return _gradients(gradients, images, weight, [False, True, False])[1]
-
-
-def weight_gradient_by_taps(images: torch.Tensor, gradients: torch.Tensor, size: int) -> torch.Tensor:
-    """The same as `weight_gradient`, as one matrix product for each of the size × size weights of a kernel.
-
-    Images are framed with zeros, and gradients stand in the frame's upper left corner. Row after row, what a tap reads
-    of the images then lies a constant distance behind the gradient that it belongs to, and zeros meet all the rest.
     """
     frame, inputs, outputs = size - 1, images.shape[1], gradients.shape[1]
     framed = F.pad(images, (frame // 2,) * 4).permute(0, 2, 3, 1).reshape(-1, inputs)
@@ -73,13 +67,3 @@ def weight_gradient_by_taps(images: torch.Tensor, gradients: torch.Tensor, size:
         for row in range(size)
     ]
     return torch.stack(rows).permute(2, 3, 0, 1)
-
-
-def _gradients(
-    gradients: torch.Tensor, images: torch.Tensor, weight: torch.Tensor, wanted: list[bool]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Torch's gradients of images, weight and bias; those that are not wanted are None."""
-    frame = [weight.shape[-1] // 2] * 2
-    return torch.ops.aten.convolution_backward(
-        gradients, images, weight, None, [1, 1], frame, [1, 1], False, [0, 0], 1, wanted
-    )

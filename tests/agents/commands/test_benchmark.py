@@ -101,12 +101,13 @@ def test_single_operations_are_timed_with_their_other_ways(run, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = [row for row in json.loads(file.read_text())["rows"] if "8², 4 channels" in row["name"]]
     named = [(row["name"].split(",")[0], row["rung"]) for row in rows]
-    each = [("weight gradient", "taps"), ("max pool", "rows, columns"), ("average pool", "products")]
+    each = [("convolution", "taps"), ("max pool", "rows, columns"), ("average pool", "products")]
     sized = [(f"{size}×{size} {name}", way) for size in (3, 5, 7) for name, other in each for way in ("torch", other)]
-    assert named == [*sized, ("batch norm and ReLU", "torch"), ("copy", "torch")]
+    pointwise = [("1×1 convolution", "torch"), ("1×1 convolution", "product")]
+    assert named == [*sized, *pointwise, ("batch norm and ReLU", "torch"), ("copy", "torch")]
     first, second = rows[:2]
     assert second["ratio_torch"] == pytest.approx(first["seconds"] / second["seconds"])
-    assert first["tflops"] == pytest.approx(2 * 8 * 64 * 4 * 4 * 9 / first["seconds"] / 1e12)
+    assert first["tflops"] == pytest.approx(3 * 2 * 8 * 64 * 4 * 4 * 9 / first["seconds"] / 1e12)
     assert "× torch's" in done.stdout
 
 
