@@ -99,8 +99,9 @@ class Fastest:
         return operation.ways[min(ways, key=ways.__getitem__) if ways else operation.default](*arguments)
 
     def _may_measure(self, images: torch.Tensor) -> bool:
-        recorded = images.is_cuda and torch.cuda.is_current_stream_capturing()
-        return self._measures and torch.is_grad_enabled() and not recorded
+        if not self._measures or not torch.is_grad_enabled():
+            return False
+        return not (images.is_cuda and torch.cuda.is_current_stream_capturing())
 
     def _times(self, operation: Operation, shape: Shape, arguments: tuple[object, ...]) -> dict[str, float]:
         """Milliseconds of all ways; those are left out that cannot be taken."""

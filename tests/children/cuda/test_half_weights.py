@@ -2,21 +2,15 @@
 
 from contextlib import nullcontext
 
-import numpy as np
 import pytest
 import torch
 
-from nases_env import search_spaces
-from nases_env.children import build, steps
+from nases_env.children import steps
 from nases_env.children.cuda.half_weights import HalfWeights
-from nases_env.children.datasets import Tensors
-from nases_env.children.presets import resolve
-from nases_env.children.training import Trainer
-from nases_env.search_spaces import MacroSpace
 from tests.children import launches
+from tests.children.trainings import SPACES, trainer
 
-SPACES = {"paper": MacroSpace("paper"), "published": MacroSpace("published"), "micro": search_spaces.make("micro")}
-FIELDS = {"width": 0.04, "cell_filters": 4, "epochs": 3, "batch_size": 16, "auxiliary_weight": 0.4}
+FIELDS = {"epochs": 3, "precision": "bfloat16", "auxiliary_weight": 0.4}
 
 
 @pytest.fixture(autouse=True)
@@ -24,17 +18,9 @@ def bfloat16_on_a_cpu(monkeypatch):
     monkeypatch.setattr(steps, "halves", lambda precision, device: precision == "bfloat16")
 
 
-def trainer(space, checkpointing=False, copies=True):
+def half_trainer(space, checkpointing=False, copies=True):
     """A trainer with copies of weights, or where it is autocast that rounds them."""
-    found = SPACES[space]
-    (row,) = found.discretise(found.sample(np.random.default_rng(0), 1))
-    preset = "digits-micro" if space == "micro" else "digits"
-    protocol = resolve({"preset": preset, "precision": "bfloat16", **FIELDS})
-    skeleton = build.skeleton(found.architecture(row), protocol, 3, 4, checkpointing)
-    model = build.materialise(skeleton, torch.Generator().manual_seed(0), "cpu")
-    pixels = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    data = Tensors(pixels.contiguous(memory_format=torch.channels_last), torch.arange(40) % 4)
-    subject = Trainer(model, data, protocol, 0)
+    subject = trainer(space, images=40, checkpointing=checkpointing, **FIELDS)
     if not copies:
         subject.step._half_weights = nullcontext
     return subject
@@ -49,7 +35,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("space", SPACES)
 def test_trainings_are_those_of_autocast(space, checkpointing):
-    subject, plain = (trainer(space, checkpointing, copies) for copies in (True, False))
+    subject, plain = (half_trainer(space, checkpointing, copies) for copies in (True, False))
     for _ in range(3):  # nine steps, some of them on fewer images
         assert subject.train_epoch() == plain.train_epoch()
     assert_same(subject.state(), plain.state())
@@ -58,12 +44,12 @@ def test_trainings_are_those_of_autocast(space, checkpointing):
 
 
 def test_a_training_goes_on_from_a_state_of_either_kind():
-    whole, first = trainer("published"), trainer("published")
+    whole, first = half_trainer("published"), half_trainer("published")
     whole.train_epoch()
     first.train_epoch()
     whole.train_epoch()
     for copies in (True, False):
-        second = trainer("published", copies=copies)
+        second = half_trainer("published", copies=copies)
         second.train_epoch()
         second.load_state(first.state())
         second.train_epoch()
@@ -73,7 +59,7 @@ def test_a_training_goes_on_from_a_state_of_either_kind():
 def test_weights_are_rounded_and_gradients_handed_over_by_one_operation_each():
     counted = []
     for copies in (True, False):
-        subject = trainer("published", copies=copies)
+        subject = half_trainer("published", copies=copies)
         subject.train_epoch()
         with launches.Launches() as found:
             subject._train_on(torch.arange(16), 0.1, 0.5)
@@ -84,7 +70,7 @@ def test_weights_are_rounded_and_gradients_handed_over_by_one_operation_each():
 
 
 def test_a_step_that_fails_leaves_the_parameters_in_their_place(monkeypatch):
-    subject = trainer("paper")
+    subject = half_trainer("paper")
     names = [name for name, _ in subject.model.named_parameters()]
     monkeypatch.setattr(torch.Tensor, "backward", lambda loss: 1 / 0)
     with pytest.raises(ZeroDivisionError):
