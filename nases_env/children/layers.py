@@ -18,7 +18,11 @@ from nases_env.children.cuda.fastest import Fastest
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution whose weights are not drawn yet: `build.materialise` does that."""
+    """A convolution whose weights are not drawn yet: `build.materialise` does that.
+
+    A batch normalisation follows it, or follows the 1×1 convolution behind it, and subtracts its bias if it has one:
+    the bias has no gradient. In training on CUDA it is left out, see `biases.fold_biases`.
+    """
 
     fastest: Fastest | None = None
     """See `take_fastest`."""
@@ -27,15 +31,18 @@ class Conv2d(nn.Conv2d):
         """Leave the weights as they are."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        if self.fastest is None or not self._trains_with_ways:
-            return super().forward(images)
-        return self.fastest(operations.CONVOLUTION, self.kernel_size[0], self.out_channels, images, self.weight)
+        if self.fastest is not None and self.training and self._has_ways:
+            return self.fastest(operations.CONVOLUTION, self.kernel_size[0], self.out_channels, images, self.weight)
+        return self._conv_forward(images, self.weight, self._added(images))
 
     @property
-    def _trains_with_ways(self) -> bool:
-        """Whether this is a convolution of which `operations` knows several ways, in training."""
-        keeps_size = self.stride == (1, 1) and self.padding == (self.kernel_size[0] // 2,) * 2
-        return self.training and keeps_size and self.groups == 1 and self.bias is None
+    def _has_ways(self) -> bool:
+        """Whether this is a convolution of which `operations` knows several ways."""
+        return self.groups == 1 and self.stride == (1, 1) and self.padding == (self.kernel_size[0] // 2,) * 2
+
+    def _added(self, images: torch.Tensor) -> torch.Tensor | None:
+        """The bias where it makes a difference; on a CPU always."""
+        return self.bias if images.device.type == "cpu" or not self.training else None
 
 
 class Linear(nn.Linear):
@@ -97,15 +104,16 @@ class PointwiseConv2d(Conv2d):
         super().__init__(inputs, outputs, 1, stride, bias=bias, device=device)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        bias = self._added(images)
         if self.fastest is not None and self.stride == (1, 1):
-            return self.fastest(operations.POINTWISE, 0, self.out_channels, images, self.weight, self.bias)
+            return self.fastest(operations.POINTWISE, 0, self.out_channels, images, self.weight, bias)
         if images.device.type != "cpu":
-            return F.conv2d(images, self.weight, self.bias, self.stride)
+            return F.conv2d(images, self.weight, bias, self.stride)
         if self.stride != (1, 1):
             images = images[:, :, :: self.stride[0], :: self.stride[1]]
         if images.shape[-1] > 8:
-            return F.conv2d(images, self.weight, self.bias)
-        return F.linear(images.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+            return F.conv2d(images, self.weight, bias)
+        return F.linear(images.permute(0, 2, 3, 1), self.weight.flatten(1), bias).permute(0, 3, 1, 2)
 
 
 class MaxPool2d(nn.MaxPool2d):

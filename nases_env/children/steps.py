@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 from nases_env.children.base import Child
+from nases_env.children.biases import fold_biases
 from nases_env.children.cuda.fastest import Fastest
 from nases_env.children.cuda.half_weights import HalfWeights
 from nases_env.children.graph import Number
@@ -67,6 +68,9 @@ class EagerStep:
             fused=True,
         )
         device = next(model.parameters()).device
+        self._leaves_biases_out = device.type == "cuda"
+        if self._leaves_biases_out:
+            fold_biases(model)
         self._half_weights = HalfWeights(model).in_place if halves(protocol.precision, device) else nullcontext
         self._full_step: Callable[[], AbstractContextManager] = nullcontext
         if protocol.kernels == "fastest" and device.type == "cuda":
@@ -99,6 +103,8 @@ class EagerStep:
         return {f"momentum.{i}": momentum for i, momentum in enumerate(momenta) if momentum is not None}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:  # noqa: D102
+        if self._leaves_biases_out:
+            fold_biases(self.model)  # they were loaded with the weights
         for i, parameter in enumerate(self.model.parameters()):
             if (momentum := state.get(f"momentum.{i}")) is not None:
                 own = self.optimiser.state[parameter].setdefault("momentum_buffer", torch.empty_like(parameter))
