@@ -138,7 +138,7 @@ class Recipe(MicroNetwork, MacroNetwork, Network, Optimisation, Split):
 
 @dataclass(frozen=True)
 class Execution:
-    """What changes no result, only whether a child gets one on this machine."""
+    """What changes no result, only whether and how fast a child gets one on this machine."""
 
     start_seconds: int = 300
     """So long the first worker process may take until it is ready; then none is expected to be."""

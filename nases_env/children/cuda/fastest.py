@@ -48,11 +48,12 @@ _unusable: set[tuple[str, str]] = set()
 
 def choices() -> str:
     """A table of what was measured in this process: a line for each shape, with its ways from the quickest on."""
-    lines = []
-    for shape, ways in _measured.items():
-        times = (f"{way} {milliseconds:.3f} ms" for way, milliseconds in sorted(ways.items(), key=lambda way: way[1]))
-        lines.append(f"{shape}: {', '.join(times) or 'the default, not measured'}")
-    return "\n".join(lines)
+    return "\n".join(_line(shape, ways) for shape, ways in _measured.items())
+
+
+def _line(shape: Shape, ways: dict[str, float]) -> str:
+    times = (f"{way} {ways[way]:.3f} ms" for way in sorted(ways, key=ways.__getitem__))
+    return f"{shape}: {', '.join(times) or 'the default, not measured'}"
 
 
 class Fastest:
@@ -95,7 +96,7 @@ class Fastest:
         ways = _measured.get(shape)
         if ways is None and self._may_measure(images):
             ways = _measured[shape] = self._times(operation, shape, arguments)
-            logging.getLogger(__name__).info("%s: %s", shape, ways)
+            logging.getLogger(__name__).info("%s", _line(shape, ways))
         return operation.ways[min(ways, key=ways.__getitem__) if ways else operation.default](*arguments)
 
     def _may_measure(self, images: torch.Tensor) -> bool:

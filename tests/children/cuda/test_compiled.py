@@ -18,7 +18,7 @@ def test_kernels_compile_and_read_images_sixteen_bytes_at_once():
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert len(found) == 3 * 8
+    assert len(found) == 8 * 4
     for name, accesses in found.items():
-        assert f"ld.global.{WIDE[name.split()[1]]}" in accesses, name
+        assert name.endswith("ones") or f"ld.global.{WIDE[name.split()[1]]}" in accesses, name
         assert not any("local" in access for access in accesses), name  # registers are enough
