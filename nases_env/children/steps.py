@@ -10,7 +10,7 @@ import torch
 
 from nases_env.children.base import Child
 from nases_env.children.biases import fold_biases
-from nases_env.children.cuda.fastest import Fastest
+from nases_env.children.cuda.fastest import Fastest, on_cuda, recorded_on_cuda
 from nases_env.children.cuda.half_weights import HalfWeights
 from nases_env.children.graph import Number
 from nases_env.children.layers import take_fastest
@@ -74,7 +74,7 @@ class EagerStep:
         self._half_weights = HalfWeights(model).in_place if halves(protocol.precision, device) else nullcontext
         self._full_step: Callable[[], AbstractContextManager] = nullcontext
         if protocol.kernels == "fastest" and device.type == "cuda":
-            self._take_fastest(Fastest())
+            self._take_fastest(Fastest(recorded_on_cuda if protocol.cuda_graph else on_cuda))
 
     def __call__(  # noqa: D102
         self,

@@ -1,14 +1,15 @@
 """The quickest way of an operation: when it is measured, what is remembered, and what happens to ways that fail."""
 
 import warnings
+from functools import partial
 
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
 from nases_env.children.cuda import fastest
-from nases_env.children.cuda.fastest import Fastest, choices
-from nases_env.children.cuda.operations import Operation
+from nases_env.children.cuda.fastest import Fastest, choices, on_cuda, recorded_on_cuda
+from nases_env.children.cuda.operations import CONVOLUTION, MAX_POOL, NORM_RELU, Operation, there_and_back
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +135,7 @@ def test_a_layer_that_is_computed_again_saves_as_much_as_the_first_time():
 @pytest.mark.parametrize("before", [False, True])
 def test_cudnn_searches_in_full_steps_alone(before, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", before)
-    with pytest.raises(ZeroDivisionError), Fastest().full_step():
+    with pytest.raises(ZeroDivisionError), Fastest(on_cuda).full_step():
         assert torch.backends.cudnn.benchmark
         raise ZeroDivisionError
     assert torch.backends.cudnn.benchmark is before
@@ -152,7 +153,21 @@ def test_choices_are_a_table():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_what_takes_longer_on_cuda_has_more_milliseconds():
+@pytest.mark.parametrize("milliseconds", [on_cuda, recorded_on_cuda])
+def test_what_takes_longer_on_cuda_has_more_milliseconds(milliseconds):
     small, large = (torch.randn(side, side, device="cuda") for side in (512, 8192))
-    times = [fastest.on_cuda(lambda each=each: each @ each, each.device) for each in (small, large)]
+    times = [milliseconds(lambda each=each: each @ each, each.device) for each in (small, large)]
     assert 0 < 10 * times[0] < times[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("operation", [MAX_POOL, NORM_RELU, CONVOLUTION])
+def test_all_ways_can_be_recorded(operation):
+    pixels = torch.randn(4, 8, 16, 16, device="cuda").contiguous(memory_format=torch.channels_last).requires_grad_()
+    ones = torch.ones(8, device="cuda")
+    weight = torch.randn(8, 8, 3, 3, device="cuda", requires_grad=True)
+    norm = [ones.clone(), ones.clone(), ones.clone().requires_grad_(), ones.clone().requires_grad_(), True, 0.1, 1e-5]
+    others = {MAX_POOL.name: [3], CONVOLUTION.name: [weight], NORM_RELU.name: norm}[operation.name]
+    for way in operation.ways.values():
+        assert recorded_on_cuda(partial(there_and_back, way, pixels, *others), pixels.device) > 0

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nases_env.children.cuda import fastest
-from nases_env.children.cuda.fastest import Fastest, choices
+from nases_env.children.cuda.fastest import Fastest, choices, on_cuda
 from nases_env.children.layers import BatchNorm2d, take_fastest
 from tests.children import launches
 from tests.children.trainings import SPACES, losses, trainer
@@ -32,7 +32,7 @@ def prefer(monkeypatch, triton_module):
             return {name: float(name != way) for name in operation.ways}
 
         monkeypatch.setattr(Fastest, "_times", times)
-        subject.step._take_fastest(Fastest())
+        subject.step._take_fastest(Fastest(on_cuda))
         return subject
 
     return preferred
@@ -68,7 +68,7 @@ def test_a_relu_behind_a_batch_normalisation_is_done_with_it(space):
     relus, sequences = [
         sum(isinstance(module, kind) for module in subject.model.modules()) for kind in (nn.ReLU, nn.Sequential)
     ]
-    take_fastest(subject.model, Fastest())
+    take_fastest(subject.model, Fastest(on_cuda))
     assert list(subject.model.state_dict()) == before
     assert sequences and sum(isinstance(module, nn.ReLU) for module in subject.model.modules()) < relus
     joined = [module.fastest is not None for module in subject.model.modules() if isinstance(module, BatchNorm2d)]
@@ -84,7 +84,7 @@ def test_measuring_all_ways_leaves_a_training_as_it_is():
         return 1.0
 
     for each, measure in ((subject, milliseconds), (plain, lambda call, device: 1.0)):
-        each.step._take_fastest(Fastest(milliseconds=measure))
+        each.step._take_fastest(Fastest(measure))
         fastest._measured.clear()
         fastest._unusable.add(("max pool", "triton"))
         fastest._unusable.add(("batch norm and ReLU", "triton"))
