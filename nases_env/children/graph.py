@@ -1,6 +1,7 @@
-"""Training steps as a CUDA graph: the several hundred kernels of a step are recorded once and then launched as one.
+"""Work on batches as CUDA graphs: the several hundred kernels of a training step, or of the evaluation of a batch, are
+recorded once and then launched as one.
 
-Which kernels they are and their order is that of the step as it is, and so are momenta, statistics and random numbers.
+Which kernels they are and their order is that of the work as it is, and so are momenta, statistics and random numbers.
 """
 
 from __future__ import annotations
@@ -14,69 +15,76 @@ from nases_env.children.memory import is_out_of_memory
 
 Number = float | torch.Tensor
 """A float, or a float32 tensor without dimensions on the child's device."""
-Body = Callable[[torch.Tensor, Number, Number], None]
-"""A training step: of the images with these indices, with this learning rate, so far into the training."""
+Body = Callable[..., None]
+"""Work on a batch: its first argument is a tensor with an entry for each image, the others are tensors or numbers."""
+Runner = Callable[..., None]
+"""Runs a body, its first argument, on the other ones."""
 
 
-def plainly(body: Body, batch: torch.Tensor, learning_rate: float, progress: float) -> None:
-    """Run a step as it is."""
-    body(batch, learning_rate, progress)
+def plainly(body: Body, *arguments: Number) -> None:
+    """Run a body as it is."""
+    body(*arguments)
 
 
-class GraphedStep:
-    """Runs the same step again and again: once as it is, then by repeating a recording of it.
+class Graphed:
+    """Runs the same body again and again: once as it is, then by repeating a recording of it.
 
-    In the first one momenta are made, and CUDA's libraries choose their kernels. Steps on another number of images, as
-    the last one of an epoch, are always run as they are. Where a step cannot be recorded, a warning says why and all
-    are run as they are.
+    In the first run momenta are made, and CUDA's libraries choose their kernels. Batches of another number of images,
+    as the last one of an epoch, are always run as they are. Where the body cannot be recorded, a warning says why and
+    all are run as they are.
 
-    The recorded step reads its arguments from tensors that stay in their place, and whatever else it reads or changes
-    has to stay in its place too. It must not wait for the device.
+    The recording reads its arguments from tensors that stay in their place, and whatever else it reads or changes has
+    to stay in its place too. It must not wait for the device.
 
     Args:
-        images: So many a recorded step is for.
-        generator: What the step draws its random numbers from.
+        what: The name of what is run, for the warning.
+        images: The number of images that a recording is for.
+        generator: What the body draws its random numbers from.
         record: Makes, of a function, one that does again what it did on the device.
     """
 
     def __init__(
         self,
+        what: str,
         images: int,
         generator: torch.Generator,
         record: Callable[[Callable[[], None], torch.Generator], Callable[[], None]] | None = None,
     ):
-        self._batch = torch.zeros(images, dtype=torch.int64, device=generator.device)
-        self._learning_rate = torch.zeros((), device=generator.device)
-        self._progress = torch.zeros((), device=generator.device)
-        self._generator = generator
+        self._what, self._images, self._generator = what, images, generator
         self._record = record or cuda_graph
-        self._steps = 0
-        """Steps on so many images."""
+        self._runs = 0
+        """Runs on so many images."""
+        self._places: list[torch.Tensor] = []
+        """Where a recording reads its arguments."""
         self._repeat: Callable[[], None] | None = None
 
-    def __call__(self, body: Body, batch: torch.Tensor, learning_rate: float, progress: float) -> None:
-        """Run a step, or repeat it; the body has to be the same one every time."""
-        full = len(batch) == len(self._batch)
-        if full and self._steps == 1:
-            self._repeat = self._recorded(body)
-        self._steps += full
+    def __call__(self, body: Body, batch: torch.Tensor, *others: Number) -> None:
+        """Run a body, or repeat it; it has to be the same one every time."""
+        full = len(batch) == self._images
+        if full and self._runs == 1:
+            self._repeat = self._recorded(body, batch, *others)
+        self._runs += full
         if self._repeat is None or not full:
-            body(batch, learning_rate, progress)
+            body(batch, *others)
             return
-        self._batch.copy_(batch)
-        self._learning_rate.fill_(learning_rate)
-        self._progress.fill_(progress)
+        for place, argument in zip(self._places, (batch, *others), strict=True):
+            if isinstance(argument, torch.Tensor):
+                place.copy_(argument)
+            else:
+                place.fill_(argument)
         self._repeat()
 
-    def _recorded(self, body: Body) -> Callable[[], None] | None:
+    def _recorded(self, body: Body, *arguments: Number) -> Callable[[], None] | None:
         """What repeats the body; None where it cannot be recorded."""
+        number = torch.zeros((), device=self._generator.device)
+        self._places = [torch.empty_like(each if isinstance(each, torch.Tensor) else number) for each in arguments]
         try:
-            return self._record(lambda: body(self._batch, self._learning_rate, self._progress), self._generator)
+            return self._record(lambda: body(*self._places), self._generator)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
             warnings.warn(
-                f"training steps are run kernel by kernel: this child's cannot be recorded as a CUDA graph ({error})",
+                f"{self._what} are run kernel by kernel: this child's cannot be recorded as a CUDA graph ({error})",
                 stacklevel=3,
             )
             return None

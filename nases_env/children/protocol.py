@@ -154,9 +154,9 @@ class Execution:
     """How operations of a child are computed on CUDA that can be computed in several ways. `fastest`: in the quickest,
     which is measured in the first training step on a whole batch; cuDNN searches there too. Only rounding differs."""
     cuda_graph: bool = False
-    """Whether a training step on CUDA is recorded once and then repeated by one launch, as a CUDA graph: quicker where
-    it is the launches that take the time. What is computed is the same, but that drop_path reads the progress of the
-    training rounded to float32."""
+    """Whether a training step and the evaluation of a batch are each recorded once on CUDA and then repeated by one
+    launch, as CUDA graphs: quicker where it is the launches that take the time. What is computed is the same, but that
+    drop_path reads the progress of the training rounded to float32."""
 
 
 @dataclass(frozen=True)

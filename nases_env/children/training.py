@@ -12,7 +12,7 @@ from nases_env.children import augmentation
 from nases_env.children.base import Child
 from nases_env.children.cpu import prepare_memory
 from nases_env.children.datasets import Tensors
-from nases_env.children.graph import GraphedStep, Number, plainly
+from nases_env.children.graph import Graphed, Number, Runner, plainly
 from nases_env.children.layers import count_batches
 from nases_env.children.memory import free_memory, is_out_of_memory
 from nases_env.children.protocol import Protocol
@@ -68,15 +68,17 @@ class Trainer:
         if self.device.type == "cpu":
             prepare_memory()
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._evaluation_batch = EVALUATION_BATCH
         self._images = augmentation.pad(data.images, protocol.crop_padding)
         self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
         self.schedule = schedule(protocol, len(self._batch_sizes))
         self.step = step(model, protocol)
-        graphed = protocol.cuda_graph and self.device.type == "cuda" and not model.checkpointing  # it needs more memory
-        self._run = GraphedStep(protocol.batch_size, self._generator) if graphed else plainly
+        self._run = self._runner("training steps", protocol.batch_size)
+        self._evaluation_batch = EVALUATION_BATCH
+        self._run_evaluation = self._runner("evaluations", EVALUATION_BATCH)
+        # Sums over the batches of an epoch or of an evaluation; recordings add to them where they are.
         self._loss = torch.zeros((), device=self.device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         self._deadline = time.monotonic() + (protocol.max_seconds or math.inf)
 
     def train_epoch(self) -> tuple[float, float]:
@@ -122,6 +124,7 @@ class Trainer:
             else:
                 break
             self._evaluation_batch //= 2
+            self._run_evaluation = self._runner("evaluations", self._evaluation_batch)  # a recording would hold memory
             free_memory(str(self.device))  # outside the handler, whose traceback would keep the batch's tensors alive
         if not finite:
             raise Diverged(f"outputs are not finite after epoch {self.epoch}")
@@ -159,19 +162,29 @@ class Trainer:
         self._generator.set_state(state["generator"])
         self.epoch = int(state["epoch"])
 
+    def _runner(self, what: str, images: int) -> Runner:
+        """What runs a function on batches of so many images: as a recording, where the protocol asks for it."""
+        graphed = self.protocol.cuda_graph and self.device.type == "cuda"
+        graphed = graphed and not self.model.checkpointing  # a recording needs more memory
+        return Graphed(what, images, self._generator) if graphed else plainly
+
     @torch.no_grad()
     def _classified(self, data: Tensors) -> tuple[int, bool]:
         """How many images are classified right, and whether all outputs are finite."""
         self.model.eval()
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self._correct.zero_()
+        self._finite.fill_(True)
         size = self._evaluation_batch
         for images, labels in zip(data.images.split(size), data.labels.split(size), strict=True):
-            with autocast(self.protocol.precision, self.device):
-                logits = self.model(images)
-            correct += (logits.argmax(dim=1) == labels).sum()
-            finite &= logits.isfinite().all()
-        return int(correct), bool(finite)
+            self._run_evaluation(self._evaluate_on, images, labels)
+        return int(self._correct), bool(self._finite)
+
+    def _evaluate_on(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Classify images, and add to the evaluation's sums."""
+        with autocast(self.protocol.precision, self.device):
+            logits = self.model(images)
+        self._correct += (logits.argmax(dim=1) == labels).sum()
+        self._finite &= logits.isfinite().all()
 
     def _train_on(self, batch: torch.Tensor, learning_rate: Number, progress: Number) -> None:
         """Train on the images of these indices, and add to the epoch's sums."""

@@ -1,4 +1,6 @@
-"""Recorded training steps: what they are given, when they are recorded, and that a training is the same with them."""
+"""Recorded steps and evaluations: what they are given, when they are recorded, and that nothing else differs."""
+
+import weakref
 
 import numpy as np
 import pytest
@@ -7,9 +9,9 @@ import torch
 from nases_env import search_spaces
 from nases_env.children import build
 from nases_env.children.datasets import Tensors
-from nases_env.children.graph import GraphedStep
+from nases_env.children.graph import Graphed, plainly
 from nases_env.children.presets import resolve
-from nases_env.children.training import Trainer
+from nases_env.children.training import EVALUATION_BATCH, Diverged, Trainer
 from nases_env.search_spaces import MacroSpace
 
 FIELDS = {"width": 0.04, "cell_filters": 4, "epochs": 13, "batch_size": 16, "flip": True, "cutout": 2}
@@ -21,22 +23,33 @@ def again(function, generator):
     return function
 
 
-def trainer(space, device="cpu", images=76, size=8, checkpointing=False, **fields):
+class GraphedTrainer(Trainer):
+    """Records as on CUDA, with a function that stands for the recording."""
+
+    record = staticmethod(again)
+
+    def _runner(self, what, images):
+        return Graphed(what, images, self._generator, self.record)
+
+
+def trainer(space, device="cpu", images=76, size=8, checkpointing=False, kind=Trainer, **fields):
     found = SPACES[space]
     (row,) = found.discretise(found.sample(np.random.default_rng(0), 1))
     preset = "digits-micro" if space == "micro" else "digits"
     protocol = resolve({"preset": preset, **FIELDS, **fields})
     skeleton = build.skeleton(found.architecture(row), protocol, 3, 4, checkpointing, device)
     model = build.materialise(skeleton, torch.Generator().manual_seed(0), device)
-    pixels = torch.randn(images, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-    labels = torch.arange(images, device=device) % 4
-    return Trainer(model, Tensors(pixels.contiguous(memory_format=torch.channels_last), labels), protocol, 0)
+    return kind(model, pictures(images, size, device), protocol, 0)
 
 
-def graphed(space, record=again, **fields):
-    subject = trainer(space, **fields)
-    subject._run = GraphedStep(subject.protocol.batch_size, subject._generator, record)
-    return subject
+def pictures(count, size=8, device="cpu", seed=0):
+    pixels = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed)).to(device)
+    labels = torch.arange(count, device=device) % 4
+    return Tensors(pixels.contiguous(memory_format=torch.channels_last), labels)
+
+
+def graphed(space, **fields):
+    return trainer(space, kind=GraphedTrainer, **fields)
 
 
 def losses(subject):
@@ -67,7 +80,7 @@ class Body:
 
 def run(record, sizes):
     """Steps on batches of these sizes, with learning rates 0.5, 1.5, … and progress 0, 0.25, …"""
-    step, body = GraphedStep(3, torch.Generator(), record), Body()
+    step, body = Graphed("training steps", 3, torch.Generator(), record), Body()
     expected = []
     for number, size in enumerate(sizes):
         batch = torch.arange(size) + 10 * number
@@ -104,7 +117,7 @@ def test_what_cannot_be_recorded_is_run_as_it_is_and_said_once():
         tried.append(function)
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    with pytest.warns(UserWarning, match="kernel by kernel.*CUDA graph .operation not permitted") as warnings:
+    with pytest.warns(UserWarning, match="training steps are .*CUDA graph .operation not permitted") as warnings:
         body, expected = run(fail, [3, 3, 3, 2, 3])
     assert body.given == expected
     assert len(tried) == len(warnings) == 1
@@ -158,6 +171,64 @@ def test_on_a_cpu_nothing_is_recorded(checkpointing, monkeypatch):
     assert losses(subject) == losses(trainer("paper", epochs=2, checkpointing=checkpointing))
 
 
+# --- evaluations with and without
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_evaluations_on_tensors_that_stay_are_the_eager_ones(space, monkeypatch):
+    monkeypatch.setattr("nases_env.children.training.EVALUATION_BATCH", 16)
+    plain, subject = trainer(space, epochs=4), graphed(space, epochs=4)
+    held_out = pictures(50, seed=1)
+    for _ in range(4):  # between two evaluations the weights and statistics that they read are others
+        assert plain.train_epoch() == subject.train_epoch()
+        assert subject.accuracy(held_out) == plain.accuracy(held_out)
+        assert subject.clean_train_accuracy(50) == plain.clean_train_accuracy(50)
+    assert subject._run_evaluation._repeat is not None
+
+
+def test_full_evaluation_batches_are_recorded_once_and_the_last_one_is_run_as_it_is(monkeypatch):
+    monkeypatch.setattr("nases_env.children.training.EVALUATION_BATCH", 16)
+    recorded, repeated = [], []
+
+    def record(function, generator):
+        recorded.append(function)
+        return lambda: repeated.append(function())
+
+    monkeypatch.setattr(GraphedTrainer, "record", staticmethod(record))
+    subject = graphed("paper")
+    for count in (2, 5):
+        subject.accuracy(pictures(50))
+        assert len(recorded) == 1 and len(repeated) == count  # three full batches, of which the first is run as it is
+
+
+def test_a_recorded_evaluation_tells_outputs_that_are_not_finite(monkeypatch):
+    monkeypatch.setattr("nases_env.children.training.EVALUATION_BATCH", 16)
+    subject, data = graphed("paper"), pictures(64)
+    expected = subject.accuracy(data)
+    broken = data.images.clone()
+    broken[40] = float("nan")
+    with pytest.raises(Diverged):
+        subject.accuracy(Tensors(broken, data.labels))
+    assert subject.accuracy(data) == expected
+
+
+def test_a_recording_is_dropped_where_an_evaluation_runs_out_of_memory(monkeypatch):
+    sizes, alive = [], []
+
+    def record(function, generator):
+        sizes.append(subject._evaluation_batch)
+        if sizes[-1] > 250:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return function
+
+    monkeypatch.setattr(GraphedTrainer, "record", staticmethod(record))
+    subject, plain = (make("paper", images=2 * EVALUATION_BATCH, size=4) for make in (graphed, trainer))
+    first = weakref.ref(subject._run_evaluation)
+    monkeypatch.setattr("nases_env.children.training.free_memory", lambda _: alive.append(first() is not None))
+    assert subject.accuracy(subject.data) == plain.accuracy(subject.data)
+    assert sizes == [1000, 500, 250] and alive == [False, False]
+
+
 # --- on a device
 
 
@@ -170,7 +241,7 @@ def test_fifty_recorded_steps_are_the_eager_ones(space, precision):
     fields = {"device": "cuda", "precision": precision, "size": 16, "epochs": 10}
     expected = losses(trainer(space, **fields))
     subject = trainer(space, cuda_graph=True, **fields)
-    assert isinstance(subject._run, GraphedStep)
+    assert isinstance(subject._run, Graphed)
     found = losses(subject)
     assert len(found) == 50 and subject._run._repeat is not None
     # Kernels may add in another order each time; what that does to the weights grows with every step.
@@ -185,4 +256,24 @@ def test_fifty_recorded_steps_are_the_eager_ones(space, precision):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_checkpointed_child_is_not_recorded():
     subject = trainer("paper", device="cuda", cuda_graph=True, checkpointing=True)
-    assert not isinstance(subject._run, GraphedStep)
+    assert not isinstance(subject._run, Graphed) and not isinstance(subject._run_evaluation, Graphed)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("space", SPACES)
+def test_a_recorded_evaluation_classifies_as_one_that_is_not(space, precision, monkeypatch):
+    monkeypatch.setattr("nases_env.children.training.EVALUATION_BATCH", 16)
+    subject = trainer(space, device="cuda", precision=precision, size=16, cuda_graph=True, images=256)
+    held_out = pictures(72, 16, "cuda", seed=1)
+    for _ in range(3):
+        subject.train_epoch()
+        recorded = subject.accuracy(held_out), subject.clean_train_accuracy(72)
+        assert subject._run_evaluation._repeat is not None
+        kept, subject._run_evaluation = subject._run_evaluation, plainly
+        # Weights are the same ones, so that only a tie of two classes could fall otherwise.
+        plain = subject.accuracy(held_out), subject.clean_train_accuracy(72)
+        assert recorded == pytest.approx(plain, abs=1.5 / 72)
+        subject._run_evaluation = kept
