@@ -20,3 +20,15 @@ def free_memory(device: str) -> None:
         torch.cuda.empty_cache()
     else:
         release_memory()
+
+
+def free_scarce_memory(device: str) -> None:
+    """Free what torch keeps of a GPU's memory once more than half of that memory is taken, by whichever process.
+
+    Until then it stays, and the next child need not ask the driver for it again. A child that needs more than is left
+    gets it: torch frees the rest itself, before a recording begins or when nothing else is to be had.
+    """
+    if "cuda" in device:
+        free, total = torch.cuda.mem_get_info(device)
+        if free < total / 2:
+            free_memory(device)

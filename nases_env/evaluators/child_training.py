@@ -15,7 +15,7 @@ import torchvision
 from nases_env.children import build
 from nases_env.children.cpu import cpu_threads, physical_memory
 from nases_env.children.datasets import ChildData, DataSource
-from nases_env.children.memory import free_memory
+from nases_env.children.memory import free_memory, free_scarce_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping
@@ -95,8 +95,7 @@ class ChildTraining:
         start = time.perf_counter()
         with cpu_threads(self.protocol.threads), own_torch_state():
             evaluation = self._evaluate(architecture, seed)
-        if "cuda" in self.device:
-            torch.cuda.empty_cache()  # what this child needed may not fit the next, or a neighbour's
+        free_scarce_memory(self.device)
         return dataclasses.replace(
             evaluation,
             seconds=time.perf_counter() - start,

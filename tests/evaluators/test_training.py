@@ -254,6 +254,15 @@ def test_a_child_out_of_memory_is_freed_before_it_is_tried_again(monkeypatch):
     assert alive == [False, False]
 
 
+def test_a_child_and_its_recordings_are_gone_when_scarce_memory_is_freed(monkeypatch):
+    trainers, alive = [], []
+    train_epoch = Trainer.train_epoch
+    monkeypatch.setattr(Trainer, "train_epoch", lambda self: trainers.append(weakref.ref(self)) or train_epoch(self))
+    monkeypatch.setattr(child_training, "free_scarce_memory", lambda _: alive.append(trainers[-1]() is not None))
+    assert not evaluate(evaluator()).failure
+    assert alive == [False]
+
+
 def test_a_child_far_too_large_for_this_machine_is_measured_and_over_its_limit():
     subject = TrainingEvaluator("digits", "nowhere", resolve({**TINY, "width": 64.0, "max_parameters": 1000}), "cpu")
     found = evaluate(subject)
@@ -427,6 +436,7 @@ def test_a_slow_child_on_the_cpu_is_warned_of_once(untrained):
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_no_warning_for_a_fast_child_or_a_gpu(untrained, monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1, 1))
     monkeypatch.setattr(training_evaluator, "resolve_device", lambda device: device)
     fields = {"preset": "v1-search", "threads": 2, "width": 0.03 if device == "cpu" else 1.0}
     subject = TrainingEvaluator("cifar10", "nowhere", resolve(fields), device)
