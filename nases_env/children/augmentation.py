@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 import torch
+from torch.utils.weak import WeakIdKeyDictionary
+
+_padded = WeakIdKeyDictionary()
+"""Images with zeros around them, by the images and then by the width of the frame."""
+
+
+def pad_once(images: torch.Tensor, padding: int) -> torch.Tensor:
+    """What `pad` makes of these images. It is made once and held as long as the images are; nobody may change it.
+
+    A GPU need not find the memory anew for every child (0.9 GB for CIFAR-10 in float32). On a CPU it spares a child of
+    cifar10-mini 22 ms of 28 s. The most memory that a process needs is what it was: every child needs the frame.
+    """
+    frames = _padded.setdefault(images, {})
+    if padding not in frames:
+        frames[padding] = pad(images, padding)
+    return frames[padding]
 
 
 def pad(images: torch.Tensor, padding: int) -> torch.Tensor:
@@ -12,23 +28,22 @@ def pad(images: torch.Tensor, padding: int) -> torch.Tensor:
 
 
 def crop_and_flip(
-    padded: torch.Tensor, batch: torch.Tensor, size: int, flip: bool, generator: torch.Generator
+    padded: torch.Tensor, batch: torch.Tensor, pixels: torch.Tensor, flip: bool, generator: torch.Generator
 ) -> torch.Tensor:
     """Cut a random window out of every image of a batch, and mirror half of them.
 
     Args:
         padded: All images (N, C, H, W), as `pad` makes them.
         batch: Indices of those to take, int64 (count,).
-        size: Pixels a side of a window.
+        pixels: The numbers of a window's pixels along a side, from 0 on, int64 (size,), on the images' device.
         flip: Whether half of them are mirrored.
         generator: Draws the windows.
 
     Returns:
         The windows (count, C, size, size).
     """
-    count, height, width = len(batch), *padded.shape[2:]
+    count, size, height, width = len(batch), len(pixels), *padded.shape[2:]
     device = padded.device
-    pixels = torch.arange(size, device=device)
     top = torch.randint(height - size + 1, (count, 1), generator=generator, device=device)
     left = torch.randint(width - size + 1, (count, 1), generator=generator, device=device)
     columns = pixels.expand(count, size)

@@ -68,7 +68,8 @@ class Trainer:
         if self.device.type == "cpu":
             prepare_memory()
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._images = augmentation.pad(data.images, protocol.crop_padding)
+        self._images = augmentation.pad_once(data.images, protocol.crop_padding)
+        self._pixels = torch.arange(data.images.shape[-1], device=self.device)
         self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
         self.schedule = schedule(protocol, len(self._batch_sizes))
         self.step = step(model, protocol)
@@ -195,8 +196,8 @@ class Trainer:
 
     def _augmented(self, batch: torch.Tensor) -> torch.Tensor:
         """The images of these indices, cropped, mirrored and cut out as the protocol says."""
-        size, protocol = self.data.images.shape[-1], self.protocol
-        images = augmentation.crop_and_flip(self._images, batch, size, protocol.flip, self._generator)
+        protocol = self.protocol
+        images = augmentation.crop_and_flip(self._images, batch, self._pixels, protocol.flip, self._generator)
         return augmentation.cutout(images, protocol.cutout, self._generator) if protocol.cutout else images
 
     def _check_time(self) -> None:

@@ -1,5 +1,7 @@
 """Crop, flip and cutout, compared with windows cut by hand."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ def generator(seed=0):
 
 def crop_and_flip(padded, size, flip, generator):
     """A window out of every image, in their order."""
-    return augmentation.crop_and_flip(padded, torch.arange(len(padded)), size, flip, generator)
+    return augmentation.crop_and_flip(padded, torch.arange(len(padded)), torch.arange(size), flip, generator)
 
 
 def numbered(count, channels=2, size=5):
@@ -53,6 +55,18 @@ def test_padding_by_nothing_changes_nothing():
     assert torch.equal(augmentation.pad(numbered(3), 0), numbered(3))
 
 
+def test_images_are_padded_once_for_each_width_and_their_frames_go_with_them():
+    images, others = numbered(3), numbered(3)
+    first = augmentation.pad_once(images, 2)
+    assert torch.equal(first, augmentation.pad(images, 2))
+    assert augmentation.pad_once(images, 2) is first
+    assert augmentation.pad_once(images, 1).shape[-1] == 7
+    assert augmentation.pad_once(others, 2) is not first  # equal, but not the same
+    held = weakref.ref(first)
+    del first, images
+    assert held() is None
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_every_crop_is_a_window_of_its_own_image(flip):
     padded = augmentation.pad(numbered(400), 2)
@@ -83,7 +97,7 @@ def test_without_padding_only_the_mirror_is_left():
 
 def test_a_batch_is_cropped_as_if_it_were_all_there_is():
     padded, batch = augmentation.pad(numbered(50), 2), torch.tensor([7, 49, 0, 7])
-    found = augmentation.crop_and_flip(padded, batch, 5, True, generator())
+    found = augmentation.crop_and_flip(padded, batch, torch.arange(5), True, generator())
     assert torch.equal(found, crop_and_flip(padded[batch], 5, True, generator()))
 
 
