@@ -11,8 +11,8 @@ from agents.search.progress import duration
 from nases_env.children import build
 from nases_env.children.base import Child
 from nases_env.children.cpu import cpu_threads
-from nases_env.children.datasets import ChildData, Tensors
 from nases_env.children.protocol import Protocol
+from nases_env.children.tensors import ChildData, Tensors
 from nases_env.children.torch_state import own_torch_state
 from nases_env.children.training import Trainer, failure_of
 from nases_env.env import NASESEnv

@@ -15,8 +15,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from nases_env.children.datasets import ChildData, Images
+from nases_env.children.datasets import Images
 from nases_env.children.protocol import Protocol
+from nases_env.children.tensors import ChildData
 from nases_env.search_spaces import MacroArchitecture
 
 

@@ -10,10 +10,10 @@ from torch import nn
 
 from nases_env.children import network_file, padding
 from nases_env.children.base import Child
-from nases_env.children.datasets import ChildData
 from nases_env.children.network_file import TrainedFiles
 from nases_env.children.padding import AnyModule
 from nases_env.children.protocol import Protocol
+from nases_env.children.tensors import ChildData
 from nases_env.children.torch_state import own_torch_state
 from nases_env.children.trained import TrainedNetwork
 from nases_env.children.training import resolve_device

@@ -20,6 +20,7 @@ from nases_env.children import image_files, image_folder
 from nases_env.children.dataset_names import FOLDER, absolute, check_dataset
 from nases_env.children.image_folder import Part
 from nases_env.children.protocol import Protocol, Split
+from nases_env.children.tensors import ChildData, Tensors, image_type
 from nases_env.children.torch_state import own_torch_state
 
 
@@ -37,81 +38,25 @@ class Images:
         return Images(self.pixels[indices], self.labels[indices], self.class_names)
 
 
-@dataclass(frozen=True)
-class Tensors:
-    """Standardised images, float32 (N, channels, size, size), NHWC in memory, and labels, int64 (N,), on a device."""
-
-    images: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: str) -> Tensors:
-        """The same images and labels on another device; on this one, these."""
-        return Tensors(self.images.to(device), self.labels.to(device))
-
-    @property
-    def nbytes(self) -> int:
-        """Their size in bytes."""
-        return self.images.nbytes + self.labels.nbytes
-
-    def share(self) -> None:
-        """Move to memory that other processes can map."""
-        self.images.share_memory_()
-        self.labels.share_memory_()
-
-
-@dataclass(frozen=True)
-class ChildData:
-    """What a child is trained and measured on."""
-
-    train: Tensors
-    validation: Tensors | None
-    """None for a final protocol, which trains on everything."""
-    mean: np.ndarray
-    """Of the training images' channels, in [0, 1], float32."""
-    deviation: np.ndarray
-    class_names: tuple[str, ...]
-    """Names of the classes in the order of the labels: folders' names, CIFAR-10's words, or the digits `0` to `9`."""
-    digest: str
-    """Names the pixels, the labels and the split."""
-
-    @property
-    def classes(self) -> int:
-        """How many classes there are; labels are below it."""
-        return len(self.class_names)
-
-    @property
-    def nbytes(self) -> int:
-        """The size of all images and labels in bytes."""
-        return self.train.nbytes + (self.validation.nbytes if self.validation else 0)
-
-    def share(self) -> None:
-        """Move all images and labels to memory that other processes can map."""
-        self.train.share()
-        if self.validation:
-            self.validation.share()
-
-    def to(self, device: str) -> ChildData:
-        """The same data on another device; on this one, these."""
-        return dataclasses.replace(
-            self, train=self.train.to(device), validation=self.validation and self.validation.to(device)
-        )
-
-
-_loaded: WeakValueDictionary[tuple[str, str, Split, str], ChildData] = WeakValueDictionary()
+_loaded: WeakValueDictionary[tuple[str, str, Split, str, torch.dtype], ChildData] = WeakValueDictionary()
 """Data that somebody in this process holds, so that several environments on the same images hold them once."""
 
 
-def load(dataset: str, data_dir: str, protocol: Protocol, device: str) -> ChildData:
+def load(dataset: str, data_dir: str, protocol: Protocol, device: str, children_on: str | None = None) -> ChildData:
     """The training part on the device, split as the protocol says. It is read once while somebody holds it.
+
+    Args:
+        dataset: `cifar10`, `digits` or `imagefolder:PATH`.
+        data_dir: Folder of CIFAR-10.
+        protocol: Its split and precision are read.
+        device: Where the data are to be.
+        children_on: The device that children are trained on; None: the same.
 
     Raises:
         FileNotFoundError: If the data are missing: what, where, how to get them.
         ValueError: If there is no such data set, or it has too few images.
     """
-    key = (dataset, data_dir, protocol.split(), device)
+    key = (dataset, data_dir, protocol.split(), device, image_type(protocol, children_on or device))
     if (data := _loaded.get(key)) is None:
         data = _loaded[key] = _load(*key)
     return data
@@ -127,14 +72,14 @@ class DataSource:
     digest: str
     """Names the pixels, the labels and the split."""
 
-    def read(self, device: str) -> ChildData:
-        """Read the data to a device.
+    def read(self, device: str, images_as: torch.dtype) -> ChildData:
+        """Read the data to a device, with images of this type.
 
         Raises:
             FileNotFoundError: If the data are missing here.
             ValueError: If they have another digest.
         """
-        return self.check(_load(self.dataset, self.data_dir, self.split, device))
+        return self.check(_load(self.dataset, self.data_dir, self.split, device, images_as))
 
     def check(self, data: ChildData) -> ChildData:
         """The data, if they are those of this source.
@@ -151,7 +96,7 @@ class DataSource:
 
 
 @own_torch_state()
-def _load(dataset: str, data_dir: str, protocol: Split, device: str) -> ChildData:
+def _load(dataset: str, data_dir: str, protocol: Split, device: str, images_as: torch.dtype) -> ChildData:
     images = read(dataset, data_dir, "train", protocol.image_size)
     train, validation = split(images, protocol)
     scaled = train.pixels.reshape(-1, train.pixels.shape[-1]) / np.float32(255)
@@ -161,8 +106,8 @@ def _load(dataset: str, data_dir: str, protocol: Split, device: str) -> ChildDat
     for part in (train, validation):
         digest.update(part.pixels.tobytes() + part.labels.tobytes())
     return ChildData(
-        train=_standardise(train, mean, deviation, device),
-        validation=_standardise(validation, mean, deviation, device) if len(validation.labels) else None,
+        train=_standardise(train, mean, deviation, device, images_as),
+        validation=_standardise(validation, mean, deviation, device, images_as) if len(validation.labels) else None,
         mean=mean,
         deviation=deviation,
         class_names=images.class_names,
@@ -172,18 +117,20 @@ def _load(dataset: str, data_dir: str, protocol: Split, device: str) -> ChildDat
 
 @own_torch_state()
 def load_test(dataset: str, data_dir: str, trained_on: ChildData) -> Tensors:
-    """The test part, with the size, channels, standardisation and device of the images that a network was trained on.
+    """The test part: size, channels, standardisation, device and type are those of the images that were trained on.
 
     Only a final training may open it, once.
     """
     images = trained_on.train.images
     test = read(dataset, data_dir, "test", images.shape[-1], channels=images.shape[1])
-    return _standardise(test, trained_on.mean, trained_on.deviation, str(images.device))
+    return _standardise(test, trained_on.mean, trained_on.deviation, str(images.device), images.dtype)
 
 
-def _standardise(images: Images, mean: np.ndarray, deviation: np.ndarray, device: str) -> Tensors:
+def _standardise(
+    images: Images, mean: np.ndarray, deviation: np.ndarray, device: str, images_as: torch.dtype
+) -> Tensors:
     standardised = (images.pixels / np.float32(255) - mean) / deviation
-    pixels = torch.from_numpy(standardised).to(device).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(standardised).to(device, images_as).permute(0, 3, 1, 2)
     return Tensors(pixels, torch.from_numpy(images.labels).to(device))
 
 

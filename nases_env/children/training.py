@@ -11,13 +11,13 @@ import torch
 from nases_env.children import augmentation
 from nases_env.children.base import Child
 from nases_env.children.cpu import prepare_memory
-from nases_env.children.datasets import Tensors
 from nases_env.children.graph import Graphed, Number, Runner, plainly
 from nases_env.children.layers import count_batches
 from nases_env.children.memory import free_memory, is_out_of_memory
 from nases_env.children.protocol import Protocol
 from nases_env.children.schedules import Cosine, Schedule
 from nases_env.children.steps import EagerStep, Step, autocast
+from nases_env.children.tensors import Tensors
 
 EVALUATION_BATCH = 1000
 

@@ -14,11 +14,12 @@ import torchvision
 
 from nases_env.children import build
 from nases_env.children.cpu import cpu_threads, physical_memory
-from nases_env.children.datasets import ChildData, DataSource
+from nases_env.children.datasets import DataSource
 from nases_env.children.memory import free_memory, free_scarce_memory
 from nases_env.children.padding import count_parameters
 from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping
+from nases_env.children.tensors import ChildData, image_type
 from nases_env.children.torch_state import own_torch_state
 from nases_env.children.training import Trainer, failure_of
 from nases_env.evaluation import Evaluation
@@ -62,7 +63,7 @@ class TrainingTask:
 
     def read(self) -> ChildData:
         """Read the data on a host that they were not sent to; see `DataSource.read`."""
-        return self.data.read(self.device)
+        return self.data.read(self.device, image_type(self.protocol, self.device))
 
     def open(self, data: ChildData) -> ChildTraining:
         """Get ready to train children in this process.

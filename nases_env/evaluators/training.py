@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from nases_env.children import datasets
-from nases_env.children.datasets import ChildData, DataSource
+from nases_env.children.datasets import DataSource
 from nases_env.children.memory import free_memory
 from nases_env.children.protocol import Protocol
 from nases_env.children.stopping import Stopping, never
+from nases_env.children.tensors import ChildData
 from nases_env.children.training import check_cutout, resolve_device
 from nases_env.evaluation import Evaluation
 from nases_env.evaluators.child_training import ChildTraining, TrainingTask
@@ -64,7 +65,7 @@ class TrainingEvaluator:
     def data(self) -> ChildData:
         """The data: on the device where children are trained in this process, else on the CPU."""
         device = self.device if self.executor.here else "cpu"
-        return datasets.load(self._dataset, self._data_dir, self.protocol, device)
+        return datasets.load(self._dataset, self._data_dir, self.protocol, device, self.device)
 
     @cached_property
     def task(self) -> TrainingTask:

@@ -326,10 +326,10 @@ def test_data_are_read_once_while_somebody_holds_them_and_kept_by_nobody_else(mo
 def test_a_source_reads_the_same_data_again_and_refuses_others():
     data = load()
     source = datasets.DataSource("digits", "nowhere", DIGITS.split(), data.digest)
-    again = source.read("cpu")
+    again = source.read("cpu", torch.float32)
     assert again is not data and torch.equal(again.train.images, data.train.images)
     other = dataclasses.replace(source, split=dataclasses.replace(source.split, split_seed=1))
     with pytest.raises(ValueError, match="give every process the same files"):
-        other.read("cpu")
+        other.read("cpu", torch.float32)
     with pytest.raises(ValueError, match=r"the images of digits have the digest another here; expected \w{12}"):
         source.check(dataclasses.replace(data, digest="another"))

@@ -8,9 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nases_env.children import build, padding
-from nases_env.children.datasets import Tensors
 from nases_env.children.padding import count_parameters
 from nases_env.children.presets import resolve
+from nases_env.children.tensors import Tensors
 from nases_env.children.training import Trainer
 from nases_env.search_spaces import MicroArchitecture, MicroSpace
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from nases_env.children import build, macro, micro, padding
-from nases_env.children.datasets import Tensors
 from nases_env.children.padding import Channels, mark
 from nases_env.children.presets import resolve
+from nases_env.children.tensors import Tensors
 from nases_env.children.training import Trainer
 from nases_env.search_spaces import MacroSpace, MicroSpace
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from nases_env.children import build, datasets
 from nases_env.children.base import Child
-from nases_env.children.datasets import Tensors
 from nases_env.children.presets import resolve
+from nases_env.children.tensors import Tensors
 from nases_env.children.training import EVALUATION_BATCH, Diverged, OtherDevice, Trainer, resolve_device
 from nases_env.search_spaces import MacroArchitecture
 

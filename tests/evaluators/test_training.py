@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from nases_env.children import build, datasets, padding, training
-from nases_env.children.datasets import ChildData, Tensors
 from nases_env.children.presets import resolve
 from nases_env.children.stopping import never
+from nases_env.children.tensors import ChildData, Tensors
 from nases_env.children.training import Trainer
 from nases_env.evaluators import Evaluation, child_training
 from nases_env.evaluators import training as training_evaluator
