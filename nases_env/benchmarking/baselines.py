@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -159,23 +160,28 @@ class Baseline:
         steps = protocol.epochs * len(self.train)
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, protocol.final_learning_rate)
         for _ in range(protocol.epochs):
-            model.train()
-            running = 0
-            for images, labels in self.train:
-                with self._precision():
-                    logits = model(self._on_device(images))
-                    loss = nn.functional.cross_entropy(logits, labels.to(self.device))
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                cosine.step()
-                running += (logits.argmax(dim=1) == labels.to(self.device)).sum().item()
-            accuracy = self._accuracy(model, self.validation)
-        clean = protocol.train_accuracy == "clean"
-        return self._accuracy(model, self.clean) if clean else running / len(self.train.dataset), accuracy  # type: ignore[arg-type]
+            running = self.train_epoch(model, optimiser, cosine)
+            accuracy = self.accuracy(model, self.validation)
+        return self.accuracy(model, self.clean) if protocol.train_accuracy == "clean" else running, accuracy
+
+    def train_epoch(self, model: nn.Module, optimiser: torch.optim.Optimizer, cosine: LRScheduler) -> float:
+        """One pass over the training images; their running accuracy."""
+        model.train()
+        running = 0
+        for images, labels in self.train:
+            with self._precision():
+                logits = model(self._on_device(images))
+                loss = nn.functional.cross_entropy(logits, labels.to(self.device))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            cosine.step()
+            running += (logits.argmax(dim=1) == labels.to(self.device)).sum().item()
+        return running / len(self.train.dataset)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def _accuracy(self, model: nn.Module, loader: DataLoader) -> float:
+    def accuracy(self, model: nn.Module, loader: DataLoader) -> float:
+        """Share of images that a child classifies right."""
         model.eval()
         correct = 0
         for images, labels in loader:

@@ -7,6 +7,7 @@ has threads.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import resource
 import time
@@ -15,22 +16,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from nases_env.benchmarking.baselines import Baseline
+from nases_env.benchmarking.package import Package, check
+from nases_env.benchmarking.profile import StepProfile
 from nases_env.benchmarking.timing import Row, timed
 from nases_env.children import datasets
 from nases_env.children.cpu import KERNEL_CACHE
 from nases_env.children.protocol import Protocol
-from nases_env.children.training import Trainer
-from nases_env.evaluation import Evaluation
+from nases_env.children.training import Trainer, batch_sizes
 from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.executors import make
 from nases_env.search_spaces import MacroArchitecture
@@ -72,7 +74,7 @@ class Job:
 Run = tuple[float, dict[str, float], float]
 """Seconds, seconds of each phase, and memory in MB of one training."""
 
-_trainer: Callable[[MacroArchitecture], object]
+_trainer: Baseline | Package
 """Trains a child; it is there only in the process of a rung."""
 
 
@@ -98,6 +100,8 @@ def training(job: Job) -> Iterator[list[Row]]:
                 for rung in job.rungs:
                     runs[rung].append(pools[rung].submit(_train, child, job).result())
             found = _with_ratios([_row(job, here, name, rung, runs[rung], ceiling) for rung in job.rungs])
+            if job.cuda:
+                found = [_with_profile(row, pools[row.rung].submit(_profile, child).result()) for row in found]
             rows += found
             yield found
     yield _with_ratios([_together([row for row in rows if row.rung == rung]) for rung in job.rungs])
@@ -112,7 +116,7 @@ def in_workers(job: Job, workers: int) -> list[Row]:
 
         def run(evaluator: TrainingEvaluator = evaluator) -> None:
             for _, evaluation in evaluator.evaluate(children, range(len(children))):
-                _check(evaluation)
+                check(evaluation)
 
         row = timed(f"{len(children)} children in {count} worker processes", run, job.repeats)
         evaluator.close()
@@ -136,7 +140,7 @@ def _start(rung: str, job: Job) -> None:
     if rung in OWN:
         protocol = dataclasses.replace(job.protocol, cuda_graph=rung == "graphed")
         evaluator = TrainingEvaluator(job.dataset, job.data_dir, protocol, job.device)
-        _trainer = partial(_evaluate, evaluator)
+        _trainer = Package(evaluator)
         return
     data = datasets.load(job.dataset, job.data_dir, job.protocol, job.device)
     images = datasets.read(job.dataset, job.data_dir, "train", job.protocol.image_size)
@@ -144,23 +148,10 @@ def _start(rung: str, job: Job) -> None:
     _trainer = Baseline(rung == "b1", *parts, data, job.protocol, job.device, job.loader_workers)
 
 
-def _evaluate(evaluator: TrainingEvaluator, architecture: MacroArchitecture) -> None:
-    """Train a child as the package does.
-
-    Raises:
-        ValueError: If it failed: what it took would mean nothing.
-    """
-    _check(next(evaluator.evaluate([architecture], [0]))[1])
-
-
-def _check(evaluation: Evaluation) -> None:
-    if evaluation.failure:
-        raise ValueError(f"a child failed ({evaluation.failure}), which cannot be timed; change the --overrides")
-
-
 def _train(architecture: MacroArchitecture, job: Job) -> Run:
     """Train a child in this process."""
     if job.cuda:
+        torch.cuda.empty_cache()  # what is kept of the child before is not this one's
         torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     with warnings.catch_warnings(action="ignore"), _phase_clock() as phases:
@@ -168,6 +159,11 @@ def _train(architecture: MacroArchitecture, job: Job) -> Run:
     seconds = time.perf_counter() - start
     phases["build"] = seconds - sum(phases.values())
     return seconds, phases, (torch.cuda.max_memory_reserved() if job.cuda else _peak_memory()) / 1e6
+
+
+def _profile(architecture: MacroArchitecture) -> StepProfile | None:
+    """What a child's steps do on the GPU in this process; None on the baselines' rungs."""
+    return _trainer.profile(architecture) if isinstance(_trainer, Package) else None
 
 
 def _peak_memory() -> int:
@@ -185,7 +181,7 @@ def _peak_memory() -> int:
 
 @contextmanager
 def _phase_clock() -> Iterator[dict[str, float]]:
-    """Count the seconds that the package's trainer spends in training and in evaluating inside the block."""
+    """Count the seconds that are spent in training and in evaluating inside the block."""
     phases = {"train": 0.0, "evaluate": 0.0}
 
     def clocked(phase: str, method: Callable) -> Callable:
@@ -199,7 +195,8 @@ def _phase_clock() -> Iterator[dict[str, float]]:
 
     with ExitStack() as patches:
         for phase, name in (("train", "train_epoch"), ("evaluate", "accuracy")):
-            patches.enter_context(mock.patch.object(Trainer, name, clocked(phase, getattr(Trainer, name))))
+            for trainer in (Trainer, Baseline):
+                patches.enter_context(mock.patch.object(trainer, name, clocked(phase, getattr(trainer, name))))
         yield phases
 
 
@@ -225,6 +222,7 @@ def _row(job: Job, here: TrainingEvaluator, name: str, rung: str, runs: list[Run
     assert validation is not None
     images = len(train) * job.protocol.epochs
     evaluated = len(validation) * (job.protocol.epochs + (job.protocol.train_accuracy == "clean"))
+    steps = job.protocol.epochs * _steps(rung, len(train), job.protocol.batch_size)
     tflops = here.measure(job.children[name]).flops * (3 * images + evaluated) / seconds / 1e12
     return Row(
         name=name,
@@ -236,17 +234,33 @@ def _row(job: Job, here: TrainingEvaluator, name: str, rung: str, runs: list[Run
         images_per_second=images / seconds,
         tflops=tflops,
         ceiling=tflops / ceiling,
-        phases=phases if rung in OWN else {},
+        step_milliseconds=1000 * phases["train"] / steps,
+        phases=phases,
         memory=memory,
     )
+
+
+def _steps(rung: str, images: int, batch_size: int) -> int:
+    """Training steps an epoch."""
+    return len(batch_sizes(images, batch_size)) if rung in OWN else math.ceil(images / batch_size)
+
+
+def _with_profile(row: Row, profile: StepProfile | None) -> Row:
+    """The row of a child with what its steps do on the GPU, where that is known."""
+    if profile is None or row.step_milliseconds is None:
+        return row
+    return dataclasses.replace(row, launches=profile.launches, busy=profile.gpu_milliseconds / row.step_milliseconds)
 
 
 def _together(rows: list[Row]) -> Row:
     """The row of all children of a rung, trained one after the other."""
     seconds = sum(row.seconds for row in rows)
 
-    def mean(field: str) -> float:
-        return sum(getattr(row, field) * row.seconds for row in rows) / seconds
+    def mean(field: str) -> float | None:
+        values = [getattr(row, field) for row in rows]
+        if None in values:
+            return None
+        return sum(value * row.seconds for value, row in zip(values, rows, strict=True)) / seconds
 
     return dataclasses.replace(
         rows[-1],
@@ -256,6 +270,9 @@ def _together(rows: list[Row]) -> Row:
         images_per_second=mean("images_per_second"),
         tflops=mean("tflops"),
         ceiling=mean("ceiling"),
+        step_milliseconds=float(np.mean([row.step_milliseconds for row in rows])),
+        launches=None if rows[0].launches is None else float(np.mean([row.launches for row in rows])),
+        busy=mean("busy"),
         memory=max(row.memory or 0 for row in rows),
         phases={name: sum(row.phases[name] for row in rows) for name in rows[0].phases},
     )

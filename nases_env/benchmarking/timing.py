@@ -35,6 +35,12 @@ class Row:
     """Seconds of torch's own way as a multiple of these."""
     steps_per_second: float | None = None
     """Steps of all searches together."""
+    step_milliseconds: float | None = None
+    """Of a training step, by the clock; on b0 and b1 with what its DataLoader takes."""
+    launches: float | None = None
+    """Calls a training step that give a GPU something to do; a recording is one."""
+    busy: float | None = None
+    """Share of a training step's time in which the GPU works."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds of the median run: train, evaluate, and the rest, which builds."""
     memory: float | None = None
@@ -54,30 +60,39 @@ def timed(name: str, run: Callable[[], object], repeats: int, calls: int = 1) ->
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as text."""
-    lines = [
-        f"{'':44}{'median':>12}{'lowest':>12}{'highest':>12}{'images/s':>10}{'GFLOP/s':>9}{'ceiling':>9}"
-        f"{'× b0':>7}{'× b1':>7}{'MB':>7}"
-    ]
+    """The rows as text: a line each, and below it one more of a child's steps and phases. Times are in milliseconds."""
+    head = f"{'':44}{'median, ms':>10}{'lowest':>10}{'highest':>10}"
+    lines = [head + f"{'images/s':>10}{'GFLOP/s':>9}{'ceiling':>8}{'× b0':>6}{'× b1':>6}{'MB':>7}"]
     for row in rows:
-        times = "".join(f"{1000 * seconds:9.2f} ms" for seconds in (row.seconds, *row.spread))
-        cells = [
-            (row.images_per_second, 10, ".0f"),
-            (row.tflops and 1000 * row.tflops, 9, ".1f"),
-            (row.ceiling, 9, ".0%"),
-            (row.ratio_b0, 7, ".2f"),
-            (row.ratio_b1, 7, ".2f"),
-            (row.memory, 7, ".0f"),
-        ]
-        line = f"{f'{row.name}, {row.rung}' if row.rung else row.name:44}{times}"
-        line += "".join(" " * width if value is None else f"{value:{width}{kind}}" for value, width, kind in cells)
+        lines.append(_line(row))
         if row.phases:
-            line += "  " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in row.phases.items())
-        if row.steps_per_second:
-            line += f"  {row.steps_per_second:,.0f} steps/s"
-        if row.ratio_torch:
-            line += f"  {row.ratio_torch:.2f} × torch's"
-        if row.ratio_one_worker:
-            line += f"  {row.ratio_one_worker:.2f} × one worker"
-        lines.append(line.rstrip())
+            lines.append(f"    {_of_a_step(row)}")
     return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    cells = [
+        (row.images_per_second, 10, ".0f"),
+        (row.tflops and 1000 * row.tflops, 9, ".1f"),
+        (row.ceiling, 8, ".0%"),
+        (row.ratio_b0, 6, ".2f"),
+        (row.ratio_b1, 6, ".2f"),
+        (row.memory, 7, ".0f"),
+    ]
+    line = f"{f'{row.name}, {row.rung}' if row.rung else row.name:44}"
+    line += "".join(f"{1000 * seconds:10.2f}" for seconds in (row.seconds, *row.spread))
+    line += "".join(" " * width if value is None else f"{value:{width}{kind}}" for value, width, kind in cells)
+    if row.steps_per_second:
+        line = f"{line.rstrip()}  {row.steps_per_second:,.0f} steps/s"
+    if row.ratio_torch:
+        line = f"{line.rstrip()}  {row.ratio_torch:.2f} × torch's"
+    if row.ratio_one_worker:
+        line = f"{line.rstrip()}  {row.ratio_one_worker:.2f} × one worker"
+    return line.rstrip()
+
+
+def _of_a_step(row: Row) -> str:
+    told = [] if row.step_milliseconds is None else [f"a step {row.step_milliseconds:.2f} ms"]
+    if row.launches is not None and row.busy is not None:
+        told += [f"{row.launches:.0f} launches", f"GPU busy {row.busy:.0%}"]
+    return ", ".join(told + [f"{name} {seconds:.2f} s" for name, seconds in row.phases.items()])

@@ -70,7 +70,7 @@ class Trainer:
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._images = augmentation.pad_once(data.images, protocol.crop_padding)
         self._pixels = torch.arange(data.images.shape[-1], device=self.device)
-        self._batch_sizes = _batch_sizes(len(data), protocol.batch_size)
+        self._batch_sizes = batch_sizes(len(data), protocol.batch_size)
         self.schedule = schedule(protocol, len(self._batch_sizes))
         self.step = step(model, protocol)
         self._run = self._runner("training steps", protocol.batch_size)
@@ -225,7 +225,7 @@ def check_cutout(protocol: Protocol, data: Tensors) -> None:
         raise ValueError(f"cutout={protocol.cutout} would blank whole images of {size} pixels; choose less than {size}")
 
 
-def _batch_sizes(images: int, batch_size: int) -> list[int]:
+def batch_sizes(images: int, batch_size: int) -> list[int]:
     """Sizes of an epoch's batches: full ones, then what is left. One image left alone joins the batch before it: batch
     normalisation cannot normalise a single value.
     """

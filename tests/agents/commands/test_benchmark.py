@@ -50,12 +50,17 @@ def test_children_are_compared_with_the_baselines(benchmark):
         assert row["protocol"] == "digits" and row["device"] == "cpu"
         assert row["images_per_second"] > 0 and row["memory"] > 10
         assert 0 < row["ceiling"] < 1 and 0 < row["tflops"] < 10
+        assert sum(row["phases"].values()) == pytest.approx(row["seconds"])
+        assert row["phases"].keys() == {"train", "evaluate", "build"}
+        assert (row["launches"], row["busy"]) == (None, None)  # of a GPU
+        if not name.startswith("all"):
+            assert row["step_milliseconds"] == pytest.approx(1000 * row["phases"]["train"])  # 64 images are one
     child = rows["random 0", "ours"]
     assert child["images_per_second"] == pytest.approx(64 / child["seconds"])
-    assert sum(child["phases"].values()) == pytest.approx(child["seconds"])
-    assert child["phases"].keys() == {"train", "evaluate", "build"}
     both = sum(rows[f"random {i}", "ours"]["seconds"] for i in range(2))
     assert rows["all 2", "ours"]["seconds"] == pytest.approx(both)
+    steps = sum(rows[f"random {i}", "ours"]["step_milliseconds"] for i in range(2))
+    assert rows["all 2", "ours"]["step_milliseconds"] == pytest.approx(steps / 2)
 
 
 def test_workers_are_compared_with_one(benchmark):
