@@ -69,8 +69,9 @@ def test_memory_is_freed_after_a_child_where_little_is_left(monkeypatch):
     assert torch.cuda.memory_reserved() <= before + (64 << 20)
 
 
-def test_two_processes_share_a_device_and_killed_ones_are_replaced():
-    subject = evaluator(executor=ProcessExecutor(2))
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_two_processes_share_a_device_and_killed_ones_are_replaced(cuda_graph):
+    subject = evaluator(executor=ProcessExecutor(2), cuda_graph=cuda_graph)
     try:
         expected = [found.failure for found in evaluations(subject, ARCHITECTURES[:4])]
         assert expected == [""] * 4
