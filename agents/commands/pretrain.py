@@ -116,11 +116,12 @@ def check_table1(options: Options) -> None:
     base = recipe_settings(options.recipe)
     taken = {"minutes": options.minutes is not None} | {
         name: getattr(options.settings, name) != getattr(base, name)
-        for name in ("seed", "embedding_size", "finetune_steps", "space")
+        for name in ("seed", "embedding_size", "finetune_steps", "space", "vectors")
     }
     if wrong := [f"--{name.replace('_', '-')}" for name, given in taken.items() if given]:
         raise ValueError(
-            f"--table1 is of the macro space and has sizes and seeds, but no fine-tune; leave out {', '.join(wrong)}"
+            "--table1 is of independent numbers of the macro space and has sizes and seeds, but no fine-tune; leave "
+            f"out {', '.join(wrong)}"
         )
     if not options.sizes or len(set(options.sizes)) < len(options.sizes):
         raise ValueError(f"--sizes {options.sizes} have to be different embedding sizes")

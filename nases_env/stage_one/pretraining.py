@@ -1,4 +1,4 @@
-"""Stage 1 (v1, section 4.1): trains an autoencoder on uniform origin vectors, then fits its halves to the cube."""
+"""Stage 1 (v1, section 4.1): trains an autoencoder on random origin vectors, then fits its halves to the cube."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nases_env.search_spaces.base import HIGH, LOW
 from nases_env.stage_one.coverage import coverage
 from nases_env.stage_one.distribution_matching import distribution_penalty, standard_uniform
 from nases_env.stage_one.settings import PretrainingSettings
-from nases_env.stage_one.vectors import FixedVectors, FreshVectors
+from nases_env.stage_one.vectors import FixedVectors, FreshVectors, Independent, Profiles
 
 TEST_VECTORS = 100_000
 RECENT = 400
@@ -41,17 +41,18 @@ class Pretraining:
         self.settings, self.device = settings, device
         self.step = 0
         """Steps done."""
-        size = search_spaces.make(settings.space).origin_size
-        self._blueprints = autoencoder.blueprints(settings.kind, size, settings.embedding_size)
+        space = search_spaces.make(settings.space)
+        self._blueprints = autoencoder.blueprints(settings.kind, space.origin_size, settings.embedding_size)
         weights = np.random.default_rng(settings.seed)
         self._encoder, self._decoder = (half.fresh(weights).module().to(device) for half in self._blueprints)
         self._modules = torch.nn.ModuleDict({"encoder": self._encoder, "decoder": self._decoder})
         self._optimiser = torch.optim.Adam(self._modules.parameters(), lr=0.0, betas=(0.9, settings.beta2), fused=True)
         self._generator = torch.Generator(device).manual_seed(settings.seed)
+        draw = Profiles(space.dimensions) if settings.vectors == "profiles" else Independent(space.origin_size)
         self._vectors = (
-            FreshVectors(size, self._generator)
+            FreshVectors(draw, self._generator)
             if settings.training_vectors is None
-            else FixedVectors(settings.training_vectors, size, settings.seed, device)
+            else FixedVectors(settings.training_vectors, draw, settings.seed, device)
         )
         self._origin_scale = (ORIGIN_MEAN, ORIGIN_DEVIATION) if settings.standardise else (0.0, 1.0)
         self._code_scale = (0.5, UNIT_DEVIATION) if settings.standardise else (0.0, 1.0)

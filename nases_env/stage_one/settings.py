@@ -19,6 +19,12 @@ nothing of the rest. `inverse`: the decoder stays, the encoder learns to find th
 does a controller that starts from it stay near the network that it sees). `uniform`: both learn to match
 distributions, so that uniform codes decode to uniform vectors."""
 
+Vectors = Literal["independent", "profiles"]
+"""How the numbers of an origin vector that is trained on go together; each by itself is uniform. `independent`: every
+number is drawn by itself, as in the papers. `profiles`: numbers of one name are drawn together as a profile along the
+depth, which changes within a few layers or hardly at all. An embedding of profiles has directions that change many
+layers at once, and more is found in it."""
+
 
 @dataclass(frozen=True)
 class PretrainingSettings:
@@ -30,6 +36,8 @@ class PretrainingSettings:
     """The layers: v1's multilayer perceptron or v3's LSTM."""
     embedding_size: int = 20
     """Numbers in the embedding, k."""
+    vectors: Vectors = "independent"
+    """How the origin vectors that are trained on are drawn."""
     steps: int = 18_000
     """Optimiser steps that minimise the squared error."""
     finetune: Finetune = "inverse"
@@ -67,6 +75,8 @@ class PretrainingSettings:
             raise ValueError(f"these have to be at least 1: {wrong}")
         if self.finetune not in get_args(Finetune):
             raise ValueError(f"there is no fine-tune {self.finetune!r}; choose one of {get_args(Finetune)}")
+        if self.vectors not in get_args(Vectors):
+            raise ValueError(f"there are no vectors {self.vectors!r}; choose one of {get_args(Vectors)}")
         if self.finetune_steps < 0 or self.seed < 0:
             raise ValueError(f"finetune_steps {self.finetune_steps} and seed {self.seed} have to be at least 0")
         if not all(0 < share < 1 for share in (*self.batch_growth, self.warmup or 0.5)):
@@ -80,6 +90,10 @@ class PretrainingSettings:
             raise ValueError("a fine-tune compares standardised numbers: set finetune_steps to 0, or standardise")
         if self.finetune_steps and self.keep_lowest:
             raise ValueError("a fine-tune raises the test loss: set finetune_steps to 0, or do not keep the lowest")
+        if self.vectors == "profiles" and self.finetune_steps and self.finetune == "uniform":
+            raise ValueError("the fine-tune `uniform` is for independent numbers: choose `inverse` for profiles")
+        if self.vectors == "profiles" and self.keep_lowest:
+            raise ValueError("the test loss is that of independent numbers: do not keep the lowest for profiles")
 
     @classmethod
     def paper(cls) -> PretrainingSettings:

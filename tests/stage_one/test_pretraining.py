@@ -13,12 +13,13 @@ from nases_env.search_spaces import MacroSpace
 from nases_env.stage_one import pretraining
 from nases_env.stage_one.pretraining import RECENT, Pretraining
 from nases_env.stage_one.settings import PretrainingSettings
-from nases_env.stage_one.vectors import FreshVectors
+from nases_env.stage_one.vectors import FreshVectors, Independent
 
 SPACE = MacroSpace()
 SHORT = PretrainingSettings(steps=60, finetune_steps=0)
 TINY = PretrainingSettings(steps=3, finetune_steps=2, batch_size=32)
 UNIFORM = dataclasses.replace(TINY, finetune="uniform")
+PROFILES = dataclasses.replace(TINY, vectors="profiles")
 PAPER = dataclasses.replace(PretrainingSettings.paper(), steps=12, training_vectors=100)
 
 
@@ -51,7 +52,7 @@ def equal(first, second):
 def fresh_vectors_of(state):
     generator = torch.Generator()
     generator.set_state(state)
-    return FreshVectors(60, generator)
+    return FreshVectors(Independent(60), generator)
 
 
 def test_sixty_steps_beat_predicting_the_mean(run):
@@ -112,7 +113,15 @@ def test_same_seed_gives_the_same_weights():
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"finetune_steps": 0}, {"finetune": "uniform"}, {"learning_rate": 1e-3}, {"beta2": 0.5}]
+    "change",
+    [
+        {"seed": 1},
+        {"finetune_steps": 0},
+        {"finetune": "uniform"},
+        {"vectors": "profiles"},
+        {"learning_rate": 1e-3},
+        {"beta2": 0.5},
+    ],
 )
 def test_another_seed_or_recipe_gives_other_weights(change):
     assert not equal(trained(TINY), trained(dataclasses.replace(TINY, **change)))
@@ -125,7 +134,7 @@ def test_training_leaves_the_global_random_states_alone():
     assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
 
 
-@pytest.mark.parametrize("settings", [TINY, UNIFORM, PAPER], ids=["ours", "uniform", "paper"])
+@pytest.mark.parametrize("settings", [TINY, UNIFORM, PROFILES, PAPER], ids=["ours", "uniform", "profiles", "paper"])
 @pytest.mark.parametrize("pause", [1, 4])
 def test_stopped_and_continued_it_ends_at_the_same_bits(settings, pause, monkeypatch):
     monkeypatch.setattr(pretraining, "KEEPING_INTERVAL", 3)
@@ -188,6 +197,12 @@ def test_an_lstm_learns_and_goes_on_bit_for_bit(tmp_path):
     decoder = embeddings.make(str(tmp_path / "lstm.safetensors"), search_spaces.make("micro"))
     assert decoder.decode(np.zeros((3, 20))).shape == (3, 40)
     assert decoder.simulator()(torch.zeros(2, 40)).shape == (2, 20)
+
+
+def test_an_autoencoder_of_profiles_keeps_profiles_and_no_independent_numbers():
+    training = trained(dataclasses.replace(SHORT, steps=200, vectors="profiles"))
+    assert training.train_loss < 50
+    assert pretraining.test_loss(*training.halves(), samples=5000) > 55
 
 
 def test_an_unknown_kind_is_told():
