@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from measured import comparisons, embeddings, evaluations
+from measured import comparisons, embeddings, evaluations, reach
 
 TABLES: dict[str, Callable[[], str]] = {
     "headline": comparisons.headline,
@@ -20,6 +20,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "coverage-micro": embeddings.coverage_micro,
     "landscape": partial(embeddings.landscape, "landscape.csv"),
     "landscape-micro": partial(embeddings.landscape, "landscape-micro.csv"),
+    "explained": reach.explained,
+    "reach": reach.reach,
+    "regret": reach.regret,
+    "embedding-trials": reach.trials,
     "micro-sizes": embeddings.micro_sizes,
     "presets": evaluations.presets,
     "noise-floor": evaluations.noise_floor,
