@@ -192,6 +192,7 @@ def test_a_loss_that_is_no_number_ends_the_training(run, tmp_path):
         (["--out", "a.safetensors", "--minutes", 0], "--minutes 0"),
         (["--out", "rows", "--table1", "--minutes", 1], "leave out --minutes"),
         (["--out", "rows", "--table1", "--seed", 1, "--embedding-size", 5], "leave out --seed, --embedding-size"),
+        (["--out", "rows", "--table1", "--vectors", "profiles"], "leave out --vectors"),
         (["--out", "rows", "--table1", "--sizes"], "different embedding sizes"),
         (["--out", "rows", "--table1", "--workers", 0], "--workers 0"),
     ],
