@@ -105,6 +105,13 @@ class Agent(ABC):
         """
         return {}
 
+    def recommend(self, env: Trace) -> int | None:
+        """The child to hand over at the end of a search, by its index from 0; None where none succeeded.
+
+        It is the one with the highest reward, unless the agent knows better than one noisy measurement.
+        """
+        return env.best.step if env.best else None
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """What was learned, to carry elsewhere; resuming a search needs none of it."""
         return {}

@@ -21,7 +21,7 @@ COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class BestChild:
-    """The child with the highest reward so far."""
+    """A child that a search hands over: the one with the highest reward, or the one that its agent believes in."""
 
     step: int
     """Its index, from 0."""
@@ -48,8 +48,18 @@ class Trace(gym.Wrapper, RecordConstructorArgs):
         library's own does; `build` records the source of each proposal."""
         self.best: BestChild | None = None
         """The best child so far; None until a child succeeded."""
+        self.believed: BestChild | None = None
+        """The child that the agent recommends, once whoever runs the search has asked it."""
         self.rows: list[dict[str, Any]] = []
         """A row of COLUMNS for each child."""
+        self.origins: list[np.ndarray] = []
+        """The origin vector of each child, (m,)."""
+
+    def child(self, step: int) -> BestChild:
+        """The child of that index, from 0."""
+        space = self.get_wrapper_attr("space")
+        architecture = space.architecture(space.discretise(self.origins[step][None])[0])
+        return BestChild(step, self.rows[step]["reward"], architecture)
 
     def step(self, action: np.ndarray) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step and record, as Gymnasium's loops do; the child's source is `default_source`.
@@ -94,6 +104,7 @@ class Trace(gym.Wrapper, RecordConstructorArgs):
 
     def _step(self, action: np.ndarray, source: str) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
+        self.origins.append(observation)
         self._record(self._row(source, float(reward), info))
         self.steps += 1
         return observation, reward, terminated, truncated, info

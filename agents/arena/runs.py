@@ -205,7 +205,8 @@ class Run:
         agent = agents.find(self.entry.agent)(trace, self.seed, self.entry.make_settings())
         agent.run(trace, self.children)
         seconds = time.perf_counter() - start
-        chosen = self._fresh_accuracies(trace.best.architecture) if trace.best else []
+        recommended = agent.recommend(trace)
+        chosen = [] if recommended is None else self._fresh_accuracies(trace.child(recommended).architecture)
         trace.close()
         found = {"run": self.identity, "seconds": seconds, "chosen": chosen, "children": trace.rows}
         record = {"schema": SCHEMA["record"], **found}

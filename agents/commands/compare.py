@@ -41,8 +41,9 @@ class Options:
     children: int = 100
     """The budget of a search."""
     score: Literal["best", "chosen"] = "best"
-    """What a search is scored by. `best`: its best reward. `chosen`: the mean validation accuracy of the child that had
-    it, with fresh child seeds (on a surrogate without noise). Where rewards or decoders differ, compare by `chosen`."""
+    """What a search is scored by. `best`: its best reward. `chosen`: the mean validation accuracy of the child that its
+    agent recommends, with fresh child seeds (on a surrogate without noise). Where rewards or decoders differ, compare
+    by `chosen`."""
     workers: int = cores()
     """Processes, one search each."""
 

@@ -171,6 +171,9 @@ def _summarise(outcome: Outcome, folder: RunDirectory) -> None:
         return
     print(f"best child: number {outcome.best.step} of {outcome.children}, reward {outcome.best.reward:.4f}")
     print(f"  {outcome.best.architecture}")
+    if outcome.believed is not None and outcome.believed.step != outcome.best.step:
+        print(f"believed in: number {outcome.believed.step}, reward {outcome.believed.reward:.4f}; it is believed.json")
+        print(f"  {outcome.believed.architecture}")
     print(f"results:     {folder.path / 'children.csv'}")
     print(f"picture:     {folder.path / 'best.png'}")
     print(f"TensorBoard: tensorboard --logdir {shlex.quote(str(folder.path / 'tensorboard'))}")

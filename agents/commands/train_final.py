@@ -1,4 +1,4 @@
-"""Retrains the best child of a search with its final protocol, and opens the test set once, at the end.
+"""Retrains the child that a search believes in with its final protocol, and opens the test set once, at the end.
 
     nases train-final --run runs/RUN
     nases train-final --run runs/RUN --epochs 20 --cutout 16 --add-filters 100 --out runs/RUN/final-wide
@@ -13,7 +13,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agents.commands import startup
 from agents.search import final_record
@@ -32,7 +32,7 @@ from nases_env.search_spaces import Architecture
 
 @dataclass(frozen=True)
 class Options:
-    """Retrains the child with the highest reward and tests it once."""
+    """Retrains one child of a search and tests it once."""
 
     run: str
     """Folder of the search."""
@@ -56,6 +56,9 @@ class Options:
     """Epochs between checkpoints."""
     trust: bool = False
     """Whether the folder's settings may name an environment of another package, whose code is run."""
+    child: Literal["believed", "best"] = "believed"
+    """Which child: the one that the search believes in, or the one with the highest reward. They are the same where the
+    search's agent has no belief of its own."""
 
     def fields(self) -> dict[str, Any]:
         """Protocol fields that the options change."""
@@ -68,7 +71,7 @@ def main(options: Options) -> int:
     try:
         if options.checkpoint_every < 1:
             raise ValueError(f"--checkpoint-every {options.checkpoint_every} has to be at least 1")
-        child, architecture, protocol, environment = _best_child(options)
+        child, architecture, protocol, environment = _chosen_child(options)
         datasets.check_test_part(environment.dataset)
         folder = Path(options.out or f"{options.run}/final")
         identity = {
@@ -111,10 +114,11 @@ def main(options: Options) -> int:
     return 0
 
 
-def _best_child(options: Options) -> tuple[FoundChild, Architecture, Protocol, NASESEnv]:
+def _chosen_child(options: Options) -> tuple[FoundChild, Architecture, Protocol, NASESEnv]:
     """The child, its architecture, the final protocol, and the environment it was found in."""
     run = RunDirectory(options.run, options.trust)
     environment = run.make_nases_environment()
-    child = run.best()
+    believed = run.believed() if options.child == "believed" else None
+    child = believed or run.best()
     protocol = final_protocol(environment.protocol, options.protocol, options.fields())
     return child, child.architecture(environment.space), protocol, environment

@@ -35,6 +35,8 @@ class Progress:
     """Children in the journal."""
     best: FoundChild | None
     """The child with the highest reward; None where no child succeeded yet."""
+    believed: FoundChild | None
+    """The child that the search believes in; None where it told none yet."""
     failures: dict[str, int]
     """How many children failed, by their failure."""
     child_seconds: float | None
@@ -77,6 +79,8 @@ class Progress:
                 f"best so far: child {self.best.number}, reward {self.best.reward:.4f}, validation accuracy "
                 f"{found['validation_accuracy']:.4f}, {found['parameters']:,} parameters"
             )
+        if self.best is not None and self.believed is not None and self.believed.number != self.best.number:
+            lines.append(f"believed in: child {self.believed.number}, reward {self.believed.reward:.4f}")
         if self.failures:
             lines.append(f"failed: {', '.join(f'{count} {failure}' for failure, count in self.failures.items())}")
         return [*lines, *([self.final] if self.final else [])]
@@ -107,6 +111,7 @@ def read(path: Path, trust: bool = False) -> Progress:
         options=options,
         children=len(trials),
         best=run.best(trials) if succeeded else None,
+        believed=run.believed(trials) if succeeded else None,
         failures=dict(failures),
         child_seconds=_seconds_between(trials[-RECENT:]),
         running=_is_held(run.journal),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Recorder(Trace):
     """Records a search into a folder: `children.csv`, `tensorboard/`, and at the end `best.png` and `best.json`.
 
+    `believed.json` is the network that the agent recommends, where it was asked.
+
     Files are written anew: a resumed search replays its journal through this recorder. Until the replay is over, those
     of an earlier start stay as they are.
 
@@ -111,7 +113,9 @@ class Recorder(Trace):
         picture = rendering.picture(self.best.architecture)
         png = io.BytesIO()
         Image.fromarray(picture).save(png, "PNG")
-        files.write(self.run_dir / "best.json", (self.best.architecture.to_json() + "\n").encode())
+        for name, child in (("best", self.best), ("believed", self.believed)):
+            if child is not None:
+                files.write(self.run_dir / f"{name}.json", (child.architecture.to_json() + "\n").encode())
         files.write(self.run_dir / "best.png", png.getvalue())
         tensorboard.add_image("search/best_network", picture, self.best.step, dataformats="HWC")
         tensorboard.add_text("search/best_network", rendering.table(self.best.architecture), self.best.step)

@@ -60,6 +60,7 @@ def page(progress: Progress) -> str:
             web_page.drawing(_curves(rows), "Reward of every child, and the best reward so far"),
             web_page.drawing(_sizes(rows), "Validation accuracy of every child against its parameters"),
             *_best_network(progress.best, environment.space),
+            *_believed_network(progress, environment.space),
             web_page.heading("Children"),
             *_tables(rows),
             web_page.heading("Settings"),
@@ -116,10 +117,28 @@ def _sizes(rows: list[dict[str, Any]]) -> Figure:
 def _best_network(best: FoundChild | None, space: SearchSpace) -> list[str]:
     if best is None:
         return [web_page.heading("The best network"), web_page.paragraph("No child has succeeded so far.")]
-    architecture = best.architecture(space)
+    return _network(f"The best network: child {best.number}", best, space)
+
+
+def _believed_network(progress: Progress, space: SearchSpace) -> list[str]:
+    """The child that the search believes in, where that is another one than the best."""
+    best, believed = progress.best, progress.believed
+    if best is None or believed is None or believed.number == best.number:
+        return []
     return [
-        web_page.heading(f"The best network: child {best.number}"),
-        web_page.pixels(rendering.picture(architecture), "The best network, layer by layer"),
+        *_network(f"The network that the search believes in: child {believed.number}", believed, space),
+        web_page.paragraph(
+            f"Child {best.number} had the highest reward, {best.reward:.4f}, luck included. By everything that was "
+            f"measured, child {believed.number} (reward {believed.reward:.4f}) is expected to be the better one."
+        ),
+    ]
+
+
+def _network(heading: str, child: FoundChild, space: SearchSpace) -> list[str]:
+    architecture = child.architecture(space)
+    return [
+        web_page.heading(heading),
+        web_page.pixels(rendering.picture(architecture), f"Child {child.number}, layer by layer"),
         web_page.folded("As a table", web_page.code(rendering.table(architecture))),
         web_page.folded("As JSON, for --start-from", web_page.code(architecture.to_json())),
     ]

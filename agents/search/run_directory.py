@@ -56,6 +56,7 @@ class RunDirectory:
         self.path, self.trust = Path(path), trust
         self.journal = self.path / "journal.log"
         self._settings = self.path / "settings.json"
+        self._believed = self.path / "believed.json"
 
     def exists(self) -> bool:
         """Whether a search was started here."""
@@ -166,18 +167,40 @@ class RunDirectory:
             ValueError: If no child succeeded yet, or the journal is damaged.
             FileNotFoundError: If there is no journal.
         """
+        best = max(self.children(trials), key=lambda child: child.reward)
+        if "architecture_json" not in best.evaluation:
+            raise ValueError(f"{self.journal} holds no architecture of its best child, {best.number}; search again")
+        return best
+
+    def believed(self, trials: Sequence[FrozenTrial] | None = None) -> FoundChild | None:
+        """The child that the search believes in, the one that its agent recommended.
+
+        It is None where the search told none yet, or the journal has lost it.
+
+        Args:
+            trials: The journal's, where they are read already.
+
+        Raises:
+            ValueError: If `believed.json` or the journal is damaged, or no child succeeded.
+            FileNotFoundError: If there is no journal.
+        """
+        if not self._believed.is_file():
+            return None
+        try:
+            architecture = parse_json(self._believed.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{self._believed} is damaged ({error}); resume the search: it writes it anew") from error
+        children = self.children(trials)
+        return next((child for child in children if child.evaluation.get("architecture_json") == architecture), None)
+
+    def children(self, trials: Sequence[FrozenTrial] | None = None) -> list[FoundChild]:
+        """The children that succeeded, in their order, at least one; see `best`."""
         if trials is None:
             trials = read_trials(self.journal, self.reward())
         trials = [trial for trial in trials if not trial.user_attrs["evaluation"]["failure"]]
         if not trials:
             raise ValueError(f"{self.journal} holds no child that succeeded")
-        children = [
-            FoundChild(trial.number, float(trial.value or 0.0), trial.user_attrs["evaluation"]) for trial in trials
-        ]
-        best = max(children, key=lambda child: child.reward)
-        if "architecture_json" not in best.evaluation:
-            raise ValueError(f"{self.journal} holds no architecture of its best child, {best.number}; search again")
-        return best
+        return [FoundChild(trial.number, float(trial.value or 0.0), trial.user_attrs["evaluation"]) for trial in trials]
 
     def _read(self) -> dict[str, Any]:
         if not self.exists():

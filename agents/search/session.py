@@ -28,7 +28,9 @@ class Outcome:
     children: int
     """How many it built, replayed ones included."""
     best: BestChild | None
-    """The best of them; None if none succeeded."""
+    """The one with the highest reward; None if none succeeded."""
+    believed: BestChild | None
+    """The one that the agent recommends; None if it could not be asked."""
     interrupted: bool
     """Whether Ctrl-C ended it."""
     errors: tuple[Exception, ...]
@@ -100,7 +102,7 @@ class Session:
                 recorder.close()
             except OSError as error:
                 errors.append(OSError(f"the best network or the curves could not be written ({error})"))
-        return Outcome(recorder.steps, recorder.best, interrupted, tuple(errors))
+        return Outcome(recorder.steps, recorder.best, recorder.believed, interrupted, tuple(errors))
 
     def _search(self, recorder: Recorder) -> bool:
         """Let the agent search, and keep what it learned; returns whether Ctrl-C ended it."""
@@ -116,6 +118,8 @@ class Session:
             agent.run(recorder, settings.children, self.start, settings.batch)
         except KeyboardInterrupt:
             interrupted = True
+        recommended = agent.recommend(recorder)
+        recorder.believed = None if recommended is None else recorder.child(recommended)
         if weights := agent.state_dict():
             files.write(self.folder.path / "controller.safetensors", save(weights))
         return interrupted

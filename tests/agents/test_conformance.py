@@ -150,6 +150,14 @@ def test_an_unknown_agent_is_refused():
         agents.find("hill")
 
 
+def test_an_agent_recommends_the_best_reward_unless_it_knows_better(closed):
+    trace = Trace(closed("random"), 5)
+    agent = agents.find("random")(trace, 0)
+    assert agent.recommend(trace) is None
+    agent.run(trace, 5)
+    assert agent.recommend(trace) == int(np.argmax([row["reward"] for row in trace.rows]))
+
+
 def test_a_recipe_is_what_settings_start_from():
     assert agents.make_settings("reinforce", {"recipe": "paper", "sigma": 2.0}) == dataclasses.replace(
         ReinforceSettings.paper(), sigma=2.0

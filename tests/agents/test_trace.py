@@ -28,6 +28,14 @@ def test_children_are_built_in_the_order_of_their_proposals(trace):
     )
 
 
+def test_it_knows_every_child_by_its_index(trace):
+    _, next_states = trace.build(_proposals("one", "two", "three"))
+    np.testing.assert_array_equal(trace.origins, next_states)
+    child = trace.child(1)
+    assert (child.step, child.reward) == (1, trace.rows[1]["reward"])
+    assert child.architecture.key == trace.rows[1]["architecture_key"]
+
+
 def test_several_are_prefetched_together_and_one_is_not(trace):
     proposals = _proposals("one", "two", "three")
     trace.build(proposals[:1])

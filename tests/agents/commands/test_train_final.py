@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import time
 
@@ -7,6 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from agents.commands import train_final
+from agents.search.run_directory import RunDirectory
 from nases_env.children import build, checkpoint, datasets, padding
 from nases_env.children.presets import resolve
 from nases_env.search_spaces import MacroArchitecture
@@ -25,6 +28,17 @@ def search(tmp_path_factory):
     arguments = ["--run-dir", folder, "--agent", "random", "--children", 3, "--device", "cpu", "--overrides", *TINY]
     subprocess.run(_command("search.py", *arguments), check=True, capture_output=True, timeout=300)
     return folder
+
+
+@pytest.mark.parametrize("child", ["believed", "best"])
+def test_the_child_that_is_asked_for_is_retrained(search, tmp_path, child):
+    folder = shutil.copytree(search, tmp_path / "run")
+    best, other = sorted(RunDirectory(folder).children(), key=lambda found: -found.reward)[:2]
+    (folder / "believed.json").write_text(json.dumps(other.evaluation["architecture_json"]))
+    tiny = ("width=0.01", "width_multiple=2")
+    given = train_final.Options(str(folder), child=child, epochs=1, device="cpu", overrides=tiny)
+    assert train_final.main(given) == 0
+    assert _metrics(folder / "final")["child"] == {"believed": other, "best": best}[child].number
 
 
 def _metrics(folder):

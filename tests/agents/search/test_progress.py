@@ -31,6 +31,14 @@ def test_a_finished_search_tells_its_best_child(folder):
     assert best.startswith(f"  best so far: child {found.best.number}, reward {found.best.reward:.4f}, validation")
 
 
+def test_another_child_that_the_search_believes_in_is_told(folder):
+    found = progress.read(folder)
+    assert found.believed == found.best  # random search believes what it measured
+    other = found.best._replace(number=found.best.number + 1, reward=0.125)
+    *_, line = str(progress.Progress(**vars(found) | {"believed": other})).splitlines()
+    assert line == f"  believed in: child {other.number}, reward 0.1250"
+
+
 def test_a_search_that_goes_on_tells_how_long(folder):
     settings = json.loads((folder / "settings.json").read_text())
     found = progress.read(folder)

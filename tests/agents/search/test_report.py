@@ -47,6 +47,15 @@ def test_it_shows_curves_and_the_best_network(page, folder):
     assert html.escape(rendering.table(best)) in page and html.escape(best.to_json()) in page
 
 
+def test_it_shows_another_network_that_the_search_believes_in(page, folder):
+    found = progress.read(folder)
+    assert "believes in" not in page  # random search believes what it measured
+    other = next(child for child in found.run.children() if child.number != found.best.number)
+    shown = report.page(progress.Progress(**vars(found) | {"believed": other}))
+    assert f"The network that the search believes in: child {other.number}" in shown
+    assert f"Child {found.best.number} had the highest reward" in shown and shown.count("data:image/png") == 4
+
+
 def test_the_children_with_the_highest_rewards_come_first(page, folder):
     first, every = re.findall(r"<table>.*?</table>", page, re.DOTALL)[:2]
     best = progress.read(folder).best

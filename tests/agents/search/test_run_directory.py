@@ -72,6 +72,21 @@ def test_the_best_child_is_the_earliest_with_the_highest_reward(tmp_path):
         _started(tmp_path / "empty").best()
 
 
+def test_the_believed_child_is_the_earliest_of_its_architecture(tmp_path):
+    run = _started(tmp_path, children=3)
+    assert run.believed() is None  # the search told of none
+    file = run.path / "believed.json"
+    file.write_text(MacroArchitecture.published().to_json())
+    assert run.believed().number == 0
+    space = run.make_nases_environment().space
+    other = space.architecture(space.discretise(space.sample(np.random.default_rng(0), 1))[0])
+    file.write_text(other.to_json())
+    assert run.believed() is None  # the journal has lost it
+    file.write_text("{")
+    with pytest.raises(ValueError, match=r"believed\.json is damaged .*resume the search"):
+        run.believed()
+
+
 def test_resuming_with_other_options_names_them(tmp_path):
     run = _started(tmp_path, children=1)
     with pytest.raises(ValueError, match="seed: 0, now 7"):
