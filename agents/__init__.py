@@ -61,7 +61,7 @@ def find(name: str) -> type[Agent]:
 def make_settings(name: str, given: Mapping[str, Any]) -> Any:
     """The settings of an agent; None, its defaults, where nothing is given.
 
-    `recipe="paper"` starts from the paper's, where an agent has them.
+    `recipe=NAME` starts from a recipe, one of its settings' `recipes`: `paper` is the paper's.
 
     Raises:
         ValueError: If it has no such setting, or one has a value that cannot be.
@@ -73,10 +73,10 @@ def make_settings(name: str, given: Mapping[str, Any]) -> Any:
         return dict(given)
     given = dict(given)
     start: Callable[..., Any] = settings_class
-    if "recipe" in given and hasattr(settings_class, "paper"):
-        if (recipe := given.pop("recipe")) != "paper":
-            raise ValueError(f"{name} has no recipe {recipe!r}; it has 'paper'")
-        start = partial(dataclasses.replace, settings_class.paper())
+    if "recipe" in given and hasattr(settings_class, "recipes"):
+        if (recipe := given.pop("recipe")) not in settings_class.recipes:
+            raise ValueError(f"{name} has no recipe {recipe!r}; it has {', '.join(map(repr, settings_class.recipes))}")
+        start = partial(dataclasses.replace, getattr(settings_class, recipe)())
     known = [*inspect.signature(settings_class).parameters]
     if unknown := sorted(given.keys() - set(known)):
         raise ValueError(f"{name} has no settings {', '.join(unknown)}; it has {', '.join(known) or 'none'}")

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 
 from agents.base import START, Agent, Proposal
+from agents.built import Built
 from agents.controller import Controller, Policy
-from agents.critic import Critic
+from agents.critic import Critic, climb
 from agents.reward_pool import Baseline, RewardPool
 from agents.trace import Trace
 
 Update = Literal["critic", "adam"]
+Inputs = Literal["built", "embedding"]
 
 
 @dataclass(frozen=True)
 class ReinforceSettings:
-    """Settings of Algorithm 1. The defaults won on the digits surrogate; `paper` gives the paper's."""
+    """Settings of Algorithm 1. The defaults won on the digits surrogate; recipes give others."""
 
+    recipes: ClassVar[tuple[str, ...]] = ("paper", "embedding")
+    """Names of the methods that give other settings."""
     policy: Policy = "logit_normal"
     """Distribution over embeddings, see Controller. The paper: Bernoulli; its released code: deterministic."""
     sigma: float = 0.7
@@ -31,20 +35,24 @@ class ReinforceSettings:
     epsilon: float = 0.0
     """Chance of a random child afterwards."""
     update: Update = "critic"
-    """What is learned after each child (or batch). `critic`: a critic, from the whole pool, whose policy gradient the
-    controller's logits climb before a child is drawn; its weights stay the simulator's. `adam`: the controller's
-    weights, from a few entries, as in the paper; the only one for `bernoulli`, whose bits have no such gradient."""
-    width: float = 1.0
-    """Width of the critic's kernel, as a multiple of the distance of two uniform embeddings. (With the calibration
-    `both` embeddings are a quarter as far apart.)"""
-    ridge: float = 0.2
+    """What is learned after each child (or batch). `critic`: a critic, from the whole pool, which moves the
+    controller's logits before a child is drawn; its weights stay the simulator's. `adam`: the controller's weights,
+    from a few entries, as in the paper; the only one for `bernoulli`."""
+    critic: Inputs = "built"
+    """What the critic sees of a child. `built`: the decisions that its embedding decodes to, see Built; the logits go
+    to the best of a few draws, again and again. `embedding`: the embedding alone; the logits climb its policy
+    gradient."""
+    width: float = 2.0
+    """Width of the critic's kernel, as a multiple of the distance of two random children: of what they are, or of their
+    embeddings. (With the calibration `both` embeddings are a quarter as far apart as uniform ones.)"""
+    ridge: float = 0.1
     """Variance of a reward's noise that the critic allows for, as a multiple of the rewards' variance."""
-    steps: int = 20
-    """Steps up the critic's policy gradient."""
+    steps: int = 12
+    """Steps of the logits to what the critic values more."""
     step: float = 1.0
-    """Length of each of these steps, in logits."""
-    draws: int = 8
-    """Draws from the policy over which the gradient of a step is averaged."""
+    """Length of each step up the policy gradient of the critic `embedding`, in logits."""
+    draws: int = 32
+    """Draws from the policy in each step: the best of them is where it ends, or a gradient is averaged over them."""
     learning_rate: float = 1e-4
     """Adam's learning rate. The paper's value for stage 1, 1e-5, hardly moves the weights within 100 children."""
     pool: bool = True
@@ -71,7 +79,7 @@ class ReinforceSettings:
             self._check(name, getattr(self, name) > 0, "above 0")
         self._check("ridge", self.ridge >= 1e-6, "at least 1e-6")
         self._check("epsilon", 0 <= self.epsilon <= 1, "between 0 and 1")
-        choices = {"policy": Policy, "baseline": Baseline, "update": Update}
+        choices = {"policy": Policy, "baseline": Baseline, "update": Update, "critic": Inputs}
         for name, known in choices.items():
             self._check(name, getattr(self, name) in get_args(known), f"one of {get_args(known)}")
         for name in ("pool", "pretrained"):
@@ -87,6 +95,11 @@ class ReinforceSettings:
     def paper(cls) -> ReinforceSettings:
         """The settings that the paper gives (section 4.2.2)."""
         return cls(policy="bernoulli", update="adam", learning_rate=1e-5, warmup=10, epsilon=0.1, updates=1)
+
+    @classmethod
+    def embedding(cls) -> ReinforceSettings:
+        """The settings that won with a critic of embeddings alone."""
+        return cls(critic="embedding", width=1.0, ridge=0.2, steps=20, draws=8)
 
 
 class Memo(NamedTuple):
@@ -115,6 +128,8 @@ class Reinforce(Agent):
         self.pool = RewardPool(self.settings.baseline)
         self._optimiser = torch.optim.Adam(self.controller.parameters(), lr=self.settings.learning_rate)
         self._critic: Critic | None = None
+        sees_what_is_built = self.settings.update == "critic" and self.settings.critic == "built"
+        self._built = Built(env.get_wrapper_attr("space")) if sees_what_is_built else None
 
     def start_from(self, states: np.ndarray) -> list[Proposal]:
         """Propose the encodings of known origin vectors; `bernoulli` learns from them as from soft bits."""
@@ -138,9 +153,12 @@ class Reinforce(Agent):
         if self.rng.random() < self.settings.epsilon:
             return "epsilon", self.controller.random(1, self.rng)
         logits = self.controller.logits(state[None])[0]
-        if self._critic is not None:
-            steps, length, draws = self.settings.steps, self.settings.step, self.settings.draws
-            logits = self._critic.ascend(logits, self.controller.sigma, steps, length, draws, self.rng)
+        if self._critic is None:
+            return "controller", self.controller.draw(logits[None], self.rng)
+        if self._built is not None:
+            return "controller", self._climb(self._critic, logits)
+        steps, length, draws = self.settings.steps, self.settings.step, self.settings.draws
+        logits = self._critic.ascend(logits, self.controller.sigma, steps, length, draws, self.rng)
         return "controller", self.controller.draw(logits[None], self.rng)
 
     def tell(self, proposals: Sequence[Proposal], rewards: np.ndarray, next_states: np.ndarray) -> dict[str, float]:
@@ -153,15 +171,41 @@ class Reinforce(Agent):
         numbers = self._criticise() if self.settings.update == "critic" else self._adam(after_warmup)
         return numbers | {"train/pool_size": float(len(self.pool))}
 
-    def _criticise(self) -> dict[str, float]:
-        """Fit a critic to the whole pool.
+    def recommend(self, env: Trace) -> int | None:
+        """The child that the critic of what was built values most: it averages the luck of single rewards out."""
+        succeeded = [step for step, row in enumerate(env.rows) if not row["failure"]]
+        if self._critic is None or self._built is None or not succeeded:
+            return super().recommend(env)
+        values = self._critic.value(self._built(np.stack([env.origins[step] for step in succeeded])))
+        return succeeded[int(values.argmax())]
 
-        It learns from the embeddings of what was built: with the calibration `both`, drawn ones are clipped.
-        """
-        actions = np.clip(self._decoder.code_to_action(self.pool.embeddings()), 0.0, 1.0)
-        embeddings = self._decoder.action_to_code(actions)
-        self._critic = Critic(embeddings, self.pool.advantages(), self.settings.width, self.settings.ridge)
+    def _criticise(self) -> dict[str, float]:
+        """Fit a critic to the whole pool."""
+        inputs = self._inputs(self.pool.embeddings())
+        distance = Built.distance if self._built is not None else inputs.shape[1] / 6
+        self._critic = Critic(inputs, self.pool.advantages(), self.settings.width**2 * distance, self.settings.ridge)
         return {"train/critic_explained": self._critic.explained}
+
+    def _inputs(self, embeddings: np.ndarray) -> np.ndarray:
+        """What the critic sees of the children of embeddings (K, n).
+
+        It is of what is built: with the calibration `both`, drawn embeddings are clipped.
+        """
+        actions = np.clip(self._decoder.code_to_action(embeddings), 0.0, 1.0)
+        if self._built is not None:
+            return self._built(self._decoder.decode(actions))
+        return self._decoder.action_to_code(actions)
+
+    def _climb(self, critic: Critic, logits: np.ndarray) -> np.ndarray:
+        """Draw around the logits (n,), then around the best that was drawn; returns the best one's embedding (1, n)."""
+
+        def value(embeddings: np.ndarray) -> np.ndarray:
+            return critic.value(self._inputs(embeddings))
+
+        sigma, steps, draws = self.settings.sigma, self.settings.steps, self.settings.draws
+        drawn = logits + self.controller.sigma * self.rng.standard_normal(len(logits))
+        drawn = climb(value, drawn, sigma, steps, draws, self.rng)
+        return (1 / (1 + np.exp(-drawn[None]))).astype(np.float32)
 
     def _adam(self, new: int) -> dict[str, float]:
         """Take Adam's steps up the scores of a few entries, weighted by their advantages; `new` children were told."""

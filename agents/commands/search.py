@@ -67,9 +67,10 @@ def parse(args: Sequence[str] | None = None, prog: str | None = None) -> Options
     options = tyro.cli(Options, args=args, prog=prog)
     if options.resume and options.run_dir and options.folder().exists():
         return tyro.cli(Options, args=args, prog=prog, default=_stored(options))
-    if options.recipe == "paper":
-        return tyro.cli(Options, args=args, prog=prog, default=Options(reinforce=ReinforceSettings.paper()))
-    return options
+    if options.recipe == "ours":
+        return options
+    start = getattr(ReinforceSettings, options.recipe)()
+    return tyro.cli(Options, args=args, prog=prog, default=Options(reinforce=start))
 
 
 def _stored(options: Options) -> Options:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MAY_DIFFER = ("children", "device", "data_dir", "workers")
 """Settings that a resumed search may change: they alter no child."""
 
+EARLIER = {"critic": "embedding"}
+"""Settings of reinforce that a search had before they had a name."""
+
 
 class FoundChild(NamedTuple):
     """A child as the journal has it."""
@@ -69,7 +72,10 @@ class RunDirectory:
             FileNotFoundError: If there is no search here.
             ValueError: If its settings are damaged, or name an environment that is not trusted.
         """
-        return self._read()["options"]
+        options = self._read()["options"]
+        if isinstance(reinforce := options.get("reinforce"), dict):
+            options["reinforce"] = EARLIER | reinforce
+        return options
 
     def make_environment(self) -> gym.Env:
         """The environment that was searched, without its journal.

@@ -88,8 +88,8 @@ class SearchSettings:
     """Children that are chosen before any of them is known, so that as many workers have something to do. Unlike the
     number of workers it changes the search."""
 
-    recipe: Literal["ours", "paper"] = "ours"
-    """Settings that the options of reinforce start from."""
+    recipe: Literal["ours", "paper", "embedding"] = "ours"
+    """Settings that the options of reinforce start from; `embedding`: with a critic that sees embeddings alone."""
     reinforce: ReinforceSettings = ReinforceSettings()
 
     def check(self) -> None:

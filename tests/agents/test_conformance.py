@@ -159,10 +159,11 @@ def test_an_agent_recommends_the_best_reward_unless_it_knows_better(closed):
 
 
 def test_a_recipe_is_what_settings_start_from():
+    assert agents.make_settings("reinforce", {"recipe": "embedding"}) == ReinforceSettings.embedding()
     assert agents.make_settings("reinforce", {"recipe": "paper", "sigma": 2.0}) == dataclasses.replace(
         ReinforceSettings.paper(), sigma=2.0
     )
-    with pytest.raises(ValueError, match="reinforce has no recipe 'ours'; it has 'paper'"):
+    with pytest.raises(ValueError, match="reinforce has no recipe 'ours'; it has 'paper', 'embedding'"):
         agents.make_settings("reinforce", {"recipe": "ours"})
     with pytest.raises(ValueError, match="evolution has no settings recipe"):
         agents.make_settings("evolution", {"recipe": "paper"})

@@ -5,11 +5,15 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from agents.built import Built
 from agents.critic import Critic
 from agents.reinforce import Reinforce, ReinforceSettings
 from agents.search.recorder import Recorder
+from agents.trace import Trace
 from nases_env import search_spaces
 
+EMBEDDING = dataclasses.asdict(ReinforceSettings.embedding())
+"""A critic of embeddings alone, whose gradient the logits climb."""
 PAPER = {"update": "adam", "warmup": 10, "epsilon": 0.1, "learning_rate": 1e-3, "sigma": 1.0}
 """The paper's numbers, with a learning rate and a deviation that can be seen."""
 
@@ -88,57 +92,72 @@ def test_it_sees_the_last_child(closed_form, tmp_path):
     np.testing.assert_array_equal(states[1:], _built(embeddings, closed_form().decoder)[:-1])
 
 
+@pytest.mark.parametrize("critic", ["built", "embedding"])
 @pytest.mark.parametrize(("update", "batch"), [("adam", 1), ("critic", 1), ("critic", 4)])
-def test_it_needs_no_warm_up(closed_form, tmp_path, update, batch):
+def test_it_needs_no_warm_up(closed_form, tmp_path, update, batch, critic):
     env = closed_form()
     env.prefetch = lambda _: None
     recorder = Recorder(env, tmp_path, 12, progress=False)
-    agent = Reinforce(recorder, 0, ReinforceSettings(**(PAPER | {"warmup": 0, "update": update})))
+    agent = Reinforce(recorder, 0, ReinforceSettings(**(PAPER | {"warmup": 0, "update": update, "critic": critic})))
     agent.run(recorder, 12, batch=batch)
     recorder.close()
     assert recorder.steps == 12 and {row["source"] for row in recorder.rows} <= {"controller", "epsilon"}
 
 
-def test_the_first_child_after_the_warm_up_is_drawn_with_a_critic_of_all_before_it(closed_form, tmp_path, monkeypatch):
-    known, ascend = [], Critic.ascend
+@pytest.mark.parametrize("critic", ["built", "embedding"])
+def test_the_first_child_after_the_warm_up_is_drawn_with_a_critic_of_all_before_it(
+    closed_form, tmp_path, monkeypatch, critic
+):
+    known, fit = [], Critic.__init__
 
-    def counted(critic, *given):
-        known.append(len(critic.state_dict()["critic.embeddings"]))
-        return ascend(critic, *given)
+    def counted(self, inputs, *given):
+        known.append(len(inputs))
+        fit(self, inputs, *given)
 
-    monkeypatch.setattr(Critic, "ascend", counted)
-    agent, weights, rows = _run(closed_form, tmp_path, 12, update="critic", epsilon=0.0)
+    monkeypatch.setattr(Critic, "__init__", counted)
+    agent, weights, rows = _run(closed_form, tmp_path, 12, update="critic", epsilon=0.0, critic=critic)
     assert [row[1] for row in rows] == ["warmup"] * 10 + ["controller"] * 2
-    assert known == [10, 11]
+    assert known == [10, 11, 12]
     state = agent.state_dict()
-    assert set(state) - set(weights) == {"critic.embeddings", "critic.weights", "critic.scale"}
+    assert set(state) - set(weights) == {"critic.inputs", "critic.weights", "critic.scale"}
     assert all(np.array_equal(value, state[name]) for name, value in weights.items())
 
 
-def test_the_critic_moves_what_is_drawn_to_what_it_values(closed_form, tmp_path):
-    agent, _, _ = _run(closed_form, tmp_path, 40, update="critic", epsilon=0.0)
+@pytest.mark.parametrize("critic", ["built", "embedding"])
+def test_the_critic_moves_what_is_drawn_to_what_it_values(closed_form, tmp_path, critic):
+    agent, _, _ = _run(closed_form, tmp_path, 40, update="critic", epsilon=0.0, critic=critic)
     states = agent.pool.last(5).states
     moved = agent.ask(states)
     agent.settings = dataclasses.replace(agent.settings, steps=0)
     plain = agent.ask(states)
-    critic = agent.state_dict()
+    known, env = agent.state_dict(), closed_form()
 
     def value(proposals):
         embeddings = np.stack([proposal.memo.embedding for proposal in proposals])
-        squares = ((embeddings[:, None] - critic["critic.embeddings"]) ** 2).sum(axis=2)
-        return (np.exp(-squares / critic["critic.scale"]) @ critic["critic.weights"]).mean()
+        inputs = Built(env.space)(_built(embeddings, env.decoder)) if critic == "built" else embeddings
+        squares = ((inputs[:, None] - known["critic.inputs"]) ** 2).sum(axis=2)
+        return (np.exp(-squares / known["critic.scale"]) @ known["critic.weights"]).mean()
 
     assert value(moved) > value(plain) + 0.5
 
 
 def test_the_critic_learns_from_what_was_built(closed_form, tmp_path):
     recorder = Recorder(closed_form(calibration="both"), tmp_path, 30, progress=False)
-    agent, decoder = Reinforce(recorder, 0), recorder.env.decoder
+    agent = Reinforce(recorder, 0)
+    agent.run(recorder, 30)
+    recorder.close()
+    expected = Built(recorder.env.space)(np.stack(recorder.origins))
+    np.testing.assert_allclose(agent.state_dict()["critic.inputs"], expected, atol=1e-12)
+
+
+def test_a_critic_of_embeddings_learns_from_what_was_built(closed_form, tmp_path):
+    recorder = Recorder(closed_form(calibration="both"), tmp_path, 30, progress=False)
+    agent, decoder = Reinforce(recorder, 0, ReinforceSettings.embedding()), recorder.env.decoder
     agent.run(recorder, 30)
     recorder.close()
     built = decoder.action_to_code(decoder.code_to_action(agent.pool.embeddings()).clip(0, 1))
     assert np.abs(built - agent.pool.embeddings()).max() > 0.05
-    np.testing.assert_allclose(agent.state_dict()["critic.embeddings"], built, atol=1e-6)
+    np.testing.assert_allclose(agent.state_dict()["critic.inputs"], built, atol=1e-6)
 
 
 def test_a_critic_follows_a_network_to_start_from(closed_form, tmp_path):
@@ -147,7 +166,7 @@ def test_a_critic_follows_a_network_to_start_from(closed_form, tmp_path):
     space = search_spaces.make()
     agent.run(recorder, 6, space.architecture(space.discretise(space.sample(np.random.default_rng(1), 1))[0]))
     recorder.close()
-    assert len(agent.state_dict()["critic.embeddings"]) == 6
+    assert len(agent.state_dict()["critic.inputs"]) == 6
 
 
 def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_path):
@@ -166,7 +185,7 @@ def test_without_the_pool_it_learns_from_the_last_child_alone(closed_form, tmp_p
         {"samples": 0}, {"warmup": -1}, {"updates": "three"}, {"sigma": 0},
         {"ridge": 1e-9}, {"width": 0}, {"steps": -1}, {"draws": 0}, {"step": -1}, {"epsilon": 2},
         {"learning_rate": -1.0}, {"policy": "gaussian"}, {"baseline": "median"}, {"pool": 1}, {"update": "sgd"},
-        {"update": "critic", "policy": "bernoulli"},
+        {"update": "critic", "policy": "bernoulli"}, {"critic": "both"},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told(settings):
@@ -202,7 +221,8 @@ def test_the_pool_keeps_what_belongs_together_whoever_is_told_of_first(closed_fo
 def test_the_pool_keeps_embeddings_as_they_were_drawn(closed_form, tmp_path, policy, calibration):
     recorder = Recorder(closed_form(calibration=calibration), tmp_path, 15, progress=False)
     update = "adam" if policy == "bernoulli" else "critic"
-    agent = Reinforce(recorder, 0, ReinforceSettings(policy=policy, epsilon=0.0, warmup=5, update=update))
+    given = {"policy": policy, "epsilon": 0.0, "warmup": 5, "update": update}
+    agent = Reinforce(recorder, 0, ReinforceSettings(**EMBEDDING | given))
     drawn = []
     for name in ("draw", "random"):
         draw = getattr(agent.controller, name)
@@ -237,7 +257,11 @@ def test_every_policy_raises_the_score_of_what_was_better(closed_form, tmp_path,
     assert margin() > before
 
 
-@pytest.mark.parametrize(("settings", "least"), [({}, 0.55), ({"update": "critic"}, 0.65)])
+@pytest.mark.parametrize(
+    ("settings", "least"),
+    [({}, 0.55), (EMBEDDING | PAPER | {"update": "critic"}, 0.65), ({"update": "critic"}, 0.65)],
+    ids=["adam", "embedding", "built"],
+)
 def test_it_beats_random_search_where_better_actions_can_be_learned(closed_form, tmp_path, settings, least):
     learned = [
         np.mean([float(row[2]) for row in _run(closed_form, tmp_path / str(seed), 100, seed, **settings)[2][-30:]])
@@ -252,14 +276,60 @@ def test_same_seed_same_search(closed_form, tmp_path):
     assert _run(closed_form, tmp_path / "c", 15, seed=1)[2] != first
 
 
-def test_same_seed_same_search_with_a_critic(closed_form, tmp_path):
-    first, second = (_run(closed_form, tmp_path / name, 15, update="critic")[2] for name in ("a", "b"))
+@pytest.mark.parametrize("critic", ["built", "embedding"])
+def test_same_seed_same_search_with_a_critic(closed_form, tmp_path, critic):
+    first, second = (_run(closed_form, tmp_path / name, 15, update="critic", critic=critic)[2] for name in ("a", "b"))
     assert first == second
 
 
 def test_it_searches_the_origin_space_as_well(closed_form, tmp_path):
     _, _, rows = _run(closed_form, tmp_path, 12, decoder="identity")
     assert len(rows) == 12
+
+
+def test_without_steps_a_child_is_drawn_around_the_simulators_logits(closed_form, tmp_path):
+    agent, _, _ = _run(closed_form, tmp_path, 30, update="critic", epsilon=0.0, steps=0)
+    states, embeddings, _ = agent.pool.last(20)
+    drawn = np.log(embeddings / (1 - embeddings)) - agent.controller.logits(states)
+    assert 0.9 < drawn.std() < 1.1 and abs(drawn.mean()) < 0.2
+
+
+class TestWhatIsRecommended:
+    def _searched(self, closed_form, children, noise=0.0, **settings):
+        """An agent and its trace after a search whose rewards, the share of the first number, have noise."""
+        env, rng = closed_form(), np.random.default_rng(1)
+        step = env.step
+
+        def noisy(action):
+            origin, _, *rest = step(action)
+            return origin, float(origin.mean() / 30 + noise * rng.standard_normal()), *rest
+
+        env.step = noisy
+        trace = Trace(env, children)
+        agent = Reinforce(trace, 0, ReinforceSettings(**settings))
+        agent.run(trace, children)
+        return agent, trace
+
+    def test_before_there_is_a_critic_it_is_the_best_reward(self, closed_form):
+        agent, trace = self._searched(closed_form, 10)
+        assert agent.recommend(trace) == trace.best.step
+
+    def test_a_critic_of_embeddings_recommends_the_best_reward(self, closed_form):
+        agent, trace = self._searched(closed_form, 20, noise=0.3, critic="embedding")
+        assert agent.recommend(trace) == trace.best.step
+
+    def test_it_is_the_child_with_the_highest_value_not_the_luckiest(self, closed_form):
+        agent, trace = self._searched(closed_form, 30, noise=1.0, ridge=1.0)
+        known, built = agent.state_dict(), Built(closed_form().space)(np.stack(trace.origins))
+        squares = ((built[:, None] - known["critic.inputs"]) ** 2).sum(axis=2)
+        values = np.exp(-squares / known["critic.scale"]) @ known["critic.weights"]
+        assert agent.recommend(trace) == values.argmax() != trace.best.step
+
+    def test_a_failed_child_is_not_recommended(self, closed_form):
+        agent, trace = self._searched(closed_form, 20)
+        for row in trace.rows[1:]:
+            row["failure"] = "nan"
+        assert agent.recommend(trace) == 0
 
 
 def test_the_paper_recipe_is_the_papers_letter():

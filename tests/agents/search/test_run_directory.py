@@ -87,6 +87,13 @@ def test_the_believed_child_is_the_earliest_of_its_architecture(tmp_path):
         run.believed()
 
 
+def test_a_search_of_an_earlier_version_goes_on_with_its_critic(tmp_path):
+    reinforce = {"width": 1.0, "ridge": 0.2}
+    run = RunDirectory(tmp_path / "run")
+    run.start(OPTIONS | {"reinforce": reinforce}, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=False)
+    assert run.options()["reinforce"] == reinforce | {"critic": "embedding"}
+
+
 def test_resuming_with_other_options_names_them(tmp_path):
     run = _started(tmp_path, children=1)
     with pytest.raises(ValueError, match="seed: 0, now 7"):
