@@ -15,6 +15,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "digits-micro": partial(comparisons.real_comparison, "arena-digits-micro", 60),
     "ablation": comparisons.ablation,
     "tuned": comparisons.tuned,
+    "critic-kernels": comparisons.critic_kernels,
+    "critic-confirmed": comparisons.critic_confirmed,
     "table1": embeddings.table1,
     "coverage": embeddings.coverage,
     "coverage-micro": embeddings.coverage_micro,

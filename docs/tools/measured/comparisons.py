@@ -154,3 +154,39 @@ def tuned() -> str:
             for name, row in best.items()
         ],
     )
+
+
+KERNELS = {
+    "embedding, exp of squared distance": "the embedding (`reinforce:recipe=embedding`)",
+    "origin numbers: rbf all layers 2": "the numbers of the origin vector",
+    "decisions: layers rbf width 2": "decisions of every layer",
+    "decisions: profile 2 rbf width 1.5": "profiles of decisions",
+    "decisions: one kernel of profile 2 (share 0.5) and layers, rbf width 2": "both (`reinforce`)",
+}
+"""What the page tells of the critics' kernels, by their names in the table."""
+
+
+def critic_kernels() -> str:
+    """How well critics of different features predict, after 40 and after 100 random children."""
+    rows = {(row["features_and_kernel"], row["children"]): row for row in read("critic-kernels.csv")}
+    header = ["the critic sees", "correlation, 40 children", "100 children", "reward of the best 1 %, 40", "100"]
+    columns = [(children, name) for name in ("correlation", "top_percent_reward") for children in ("40", "100")]
+    return markdown(
+        header,
+        [[words, *(rows[kernel, children][name] for children, name in columns)] for kernel, words in KERNELS.items()],
+    )
+
+
+def critic_confirmed() -> str:
+    """Both critics on the seeds that the choice was confirmed on."""
+    chosen = {row["agent"]: row for row in read("critic-confirmed-chosen.csv")}
+    header = [
+        "agent", "best reward of 100, IQM (95 % interval)", "probability over random (interval)",
+        "children to random's best", "chosen child's accuracy without noise", "its probability over random's",
+    ]  # fmt: skip
+    rows = [
+        [f"`{row['agent']}`", iqm(row), over_random(row), to_random_best(row)]
+        + [iqm(chosen[row["agent"]]), over_random(chosen[row["agent"]])]
+        for row in ordered("critic-confirmed.csv")
+    ]
+    return markdown(header, rows)
