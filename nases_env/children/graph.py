@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from nases_env.children.cuda.recording import cuda_graph
 from nases_env.children.memory import is_out_of_memory
 
 Number = float | torch.Tensor
@@ -88,26 +89,3 @@ class Graphed:
                 stacklevel=3,
             )
             return None
-
-
-def cuda_graph(function: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
-    """Record what a function launches, without doing it; returns what launches it all.
-
-    Raises:
-        RuntimeError: If the function does something that cannot be recorded.
-    """
-    graph = torch.cuda.CUDAGraph()
-    before = generator.clone_state()
-    graph.register_generator_state(generator)
-    try:
-        with (
-            torch.cuda.device(generator.device),
-            # A recording that fails may end before it has put back the stream that was the current one.
-            torch.cuda.stream(torch.cuda.current_stream(generator.device)),
-            torch.cuda.graph(graph),
-        ):
-            function()
-    except BaseException:
-        generator.graphsafe_set_state(before)  # a failed recording leaves the generator's own state recording for ever
-        raise
-    return graph.replay

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from nases_env.children.cuda.operations import Operation, there_and_back
-from nases_env.children.graph import cuda_graph
+from nases_env.children.cuda.recording import cuda_graph
 from nases_env.children.memory import free_memory, is_out_of_memory
 
 REPEATS = 5
