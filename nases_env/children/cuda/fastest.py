@@ -138,15 +138,15 @@ def _own_saved_tensors() -> torch.autograd.graph.saved_tensors_hooks:
     return torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
 
 
-def on_cuda(call: Callable[[], None], device: torch.device) -> float:
-    """Milliseconds that a call takes on a CUDA device: the least of several, after one that is not counted.
+def on_cuda(call: Callable[[], None], device: torch.device, repeats: int = REPEATS) -> float:
+    """Milliseconds that a call takes on a CUDA device: the least of so many, after one that is not counted.
 
     Between launches the device waits for the host where that is the slower one, which counts too.
     """
     call()
     stream = torch.cuda.current_stream(device)
     found = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record(stream)
         call()
@@ -157,10 +157,15 @@ def on_cuda(call: Callable[[], None], device: torch.device) -> float:
 
 
 def recorded_on_cuda(call: Callable[[], None], device: torch.device) -> float:
-    """The milliseconds of a recording of the call, which waits for no host. It is for steps that are recorded.
+    """The milliseconds of the call in a recording, where no launch waits for the host. It is for recorded steps.
 
     Raises:
         RuntimeError: If it cannot be recorded.
     """
     call()  # compiles its kernels, and lets cuDNN search, neither of which can be recorded
-    return on_cuda(cuda_graph(call, torch.Generator(device)), device)
+
+    def calls() -> None:  # several, as what it takes to launch a recording is as long as a quick one
+        for _ in range(REPEATS):
+            call()
+
+    return on_cuda(cuda_graph(calls, torch.Generator(device)), device, repeats=2) / REPEATS

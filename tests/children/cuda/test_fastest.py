@@ -141,6 +141,14 @@ def test_cudnn_searches_in_full_steps_alone(before, monkeypatch):
     assert torch.backends.cudnn.benchmark is before
 
 
+def test_milliseconds_of_a_recording_are_those_of_one_call(monkeypatch):
+    called = []
+    monkeypatch.setattr(fastest, "cuda_graph", lambda function, generator: function)
+    monkeypatch.setattr(fastest, "on_cuda", lambda call, device, repeats: call() or float(len(called) - 1))
+    assert recorded_on_cuda(lambda: called.append(1), torch.device("cpu")) == 1
+    assert len(called) > 3  # the first one is not recorded
+
+
 def test_choices_are_a_table():
     assert choices() == ""
     Doubling()(images())
