@@ -37,9 +37,11 @@ class HalfWeights:
         self._put(self._copies)
         try:
             yield
+            self._hand_over_gradients()
         finally:
             self._put(self._parameters)
-        self._hand_over_gradients()
+            for copy in self._copies:
+                copy.grad = None  # of a step that failed too, or the next one would add to it
 
     def _put(self, tensors: Sequence[torch.Tensor]) -> None:
         for (module, name), tensor in zip(self._places, tensors, strict=True):
@@ -52,7 +54,6 @@ class HalfWeights:
                 parameters.append(parameter)
                 given.append(copy.grad)
                 own.append(gradient)
-                copy.grad = None
         _copy(own, given)
         for parameter, gradient in zip(parameters, own, strict=True):
             parameter.grad = gradient

@@ -80,6 +80,17 @@ def test_a_step_that_fails_leaves_the_parameters_in_their_place(monkeypatch):
     assert {each.dtype for each in subject.model.parameters()} == {torch.float32}
 
 
+def test_gradients_of_a_step_that_failed_are_none_of_the_next(monkeypatch):
+    subject, plain = half_trainer("paper"), half_trainer("paper")
+    backward = torch.Tensor.backward
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(torch.Tensor, "backward", lambda loss: backward(loss) or 1 / 0)
+        subject.train_epoch()
+    subject.load_state(plain.state())  # the images' order was drawn, and statistics are one step on
+    assert subject.train_epoch() == plain.train_epoch()
+    assert_same(subject.state(), plain.state())
+
+
 def test_a_child_without_convolutions_takes_its_steps_too():
     linear = torch.nn.Linear(2, 2)
     with HalfWeights(linear).in_place():
