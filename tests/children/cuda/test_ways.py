@@ -50,6 +50,8 @@ def in_float64(subject):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("space", SPACES)
 def test_steps_are_the_same_in_every_way(prefer, space, way, checkpointing):
+    if way == "triton" and torch.cuda.is_available():
+        pytest.skip("these steps are a CPU's, and kernels are not interpreted where there is a GPU")
     fields = {"images": 24, "epochs": 1, "checkpointing": checkpointing, "auxiliary_weight": 0.4}
     subject, plain = (in_float64(trainer(space, **fields)) for _ in range(2))
     assert losses(prefer(subject, way)) == pytest.approx(losses(plain), rel=1e-4)
