@@ -198,8 +198,11 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
 
     Decoders: `autoencoder` (trained by squared error, its encoder the decoder's inverse; version 1's MLP for the macro
     space, version 3's LSTM for the micro space), `autoencoder-uniform` (macro; fine-tuned, so that uniform actions
-    reach the whole space evenly), `autoencoder-paper` (macro; at the paper's test loss), `pca`, `random` (a random
-    projection) and `identity` (no embedding). `calibration="output"` makes every decoded number uniform for uniform
+    reach the whole space evenly), `autoencoder-paper` (macro; at the paper's test loss), `autoencoder-profiles` (macro;
+    trained on layers that vary together along the depth, so that each number of an action changes many of them),
+    `pca`, `random` (a random projection) and `identity` (no embedding). The default, `autoencoder`, reaches the macro
+    space unevenly: of the operations that uniform actions decode to, 42 % are separable convolutions and 9 % plain
+    ones, and networks have 31 links, not 20. `calibration="output"` makes every decoded number uniform for uniform
     actions. `env.get_wrapper_attr("decoder").encode(vectors)` gives actions that decode near origin vectors (K, m).
 
     Ids: `NASES-CIFAR10-v0` (CIFAR-10, `v1-search`), `NASES-Digits-v0` (digits, `digits`; bit for bit reproducible on

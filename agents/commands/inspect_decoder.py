@@ -21,8 +21,8 @@ class Options:
     """Draws actions in four ways, decodes them and counts what comes out."""
 
     decoders: tuple[str, ...] = ("autoencoder",)
-    """autoencoder, pca, random, identity or weights files; of the macro space also autoencoder-uniform and
-    autoencoder-paper."""
+    """autoencoder, pca, random, identity or weights files; of the macro space also autoencoder-uniform,
+    autoencoder-paper and autoencoder-profiles."""
     space: str = "macro"
     """Search space: macro or micro."""
     calibration: str = "none"

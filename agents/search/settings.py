@@ -70,8 +70,8 @@ class SearchSettings:
     rules: str | None = None
     """paper or published."""
     decoder: str | None = None
-    """autoencoder, pca, random, identity or a weights file; in the macro space also autoencoder-uniform and
-    autoencoder-paper."""
+    """autoencoder, pca, random, identity or a weights file; in the macro space also autoencoder-uniform,
+    autoencoder-paper and autoencoder-profiles."""
     calibration: str | None = None
     """output, none or both."""
     reward: str | None = None

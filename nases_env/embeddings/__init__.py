@@ -30,7 +30,8 @@ LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
 """The folder with weights and cards of all decoders that registrations name, v1's MLPs and v3's LSTM. `autoencoder`
 was trained by squared error, with an encoder fine-tuned as its inverse; both halves of `autoencoder-uniform` were
-fine-tuned so that uniform actions reach the whole space; `autoencoder-paper` has the paper's test loss."""
+fine-tuned so that uniform actions reach the whole space; `autoencoder-paper` has the paper's test loss.
+`autoencoder-profiles` was trained on vectors whose layers vary together along the depth."""
 
 
 def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder:

@@ -92,7 +92,7 @@ register(
         child="nases_env.children.macro:MacroChild",
         rendering="nases_env.rendering.macro",
         features={"paper": "nases_env.surrogates.macro:MacroFeatures"},
-        decoders=("autoencoder", "autoencoder-uniform", "autoencoder-paper"),
+        decoders=("autoencoder", "autoencoder-uniform", "autoencoder-paper", "autoencoder-profiles"),
         covering="autoencoder-uniform",
     )
 )

@@ -29,4 +29,9 @@ def test_linear_rewards_are_explained_and_noise_is_not():
 def test_where_no_decoder_is_named_all_of_the_environments_space_are_measured(monkeypatch):
     monkeypatch.setattr(inspect_landscape, "measure", lambda reward, decoder, options: {"found again": 1.0})
     rows = inspect_landscape.table(inspect_landscape.Options(calibrations=("none",)))
-    assert [row["decoder"] for row in rows] == ["autoencoder", "autoencoder-uniform", "autoencoder-paper"]
+    assert [row["decoder"] for row in rows] == [
+        "autoencoder",
+        "autoencoder-uniform",
+        "autoencoder-paper",
+        "autoencoder-profiles",
+    ]

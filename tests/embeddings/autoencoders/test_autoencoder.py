@@ -65,7 +65,12 @@ def mean_links(origins):
 
 @pytest.mark.parametrize(
     ("name", "lowest", "highest"),
-    [("autoencoder", 0, 26.5), ("autoencoder-uniform", 0, 26.5), ("autoencoder-paper", 44, 48)],
+    [
+        ("autoencoder", 0, 26.5),
+        ("autoencoder-uniform", 0, 26.5),
+        ("autoencoder-paper", 44, 48),
+        ("autoencoder-profiles", 44, 52),
+    ],
 )
 def test_shipped_weights_lose_on_fresh_vectors_what_their_cards_say(name, lowest, highest, origins):
     decoder = embeddings.make(name, SPACE, "none")
@@ -97,7 +102,7 @@ def test_the_default_encoder_finds_the_codes_of_what_its_decoder_decodes(actions
 def test_shipped_weights_stay_small():
     files = list(embeddings.PRETRAINED.iterdir())
     assert {file.suffix for file in files} == {".json", ".safetensors"}
-    assert sum(file.stat().st_size for file in files) < 17e6
+    assert sum(file.stat().st_size for file in files) < 22.5e6
 
 
 def test_card_names_the_sizes_and_the_recipe(autoencoder):
