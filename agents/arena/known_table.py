@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,16 +17,18 @@ def take_over(environment: NASESEnv, plan: Plan, path: Path) -> int:
     """Record what a table holds as the first evaluations of a plan.
 
     Args:
-        environment: In which the collection goes on; its journal has to be empty.
+        environment: In which the collection goes on. Its journal holds nothing, or what an earlier call that was
+            interrupted recorded.
         plan: What the collection asks for. It is used up; the collection needs another one.
         path: A table that `nases collect` wrote, with its card beside it.
 
     Returns:
-        How many evaluations were taken.
+        How many evaluations the table held.
 
     Raises:
         FileNotFoundError: If the table or its card is missing.
-        ValueError: If the table is none, or of another collection: its data, protocol or plan are others.
+        ValueError: If the table is none, or of another collection: its data, protocol or plan are others;
+            LedgerMismatchError if the journal is another one's.
     """
     card = table.read(path).card
     evaluator, ledger = environment.pipeline.evaluator, environment.pipeline.ledger
@@ -38,8 +37,7 @@ def take_over(environment: NASESEnv, plan: Plan, path: Path) -> int:
             f"{path} was evaluated as {card['fingerprint']}, this collection is {evaluator.fingerprint}: give the "
             f"data set and the protocol of the command that its card names ({card['command']})"
         )
-    lines = list(csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())))
-    left = iter(lines)
+    left = iter(table.lines(path))
     for requests in plan.rounds():
         of_round = list(zip(requests, left, strict=False))
         for request, line in of_round:
@@ -52,8 +50,8 @@ def take_over(environment: NASESEnv, plan: Plan, path: Path) -> int:
                     f"give --seed, --repeated and --decoder of the command that its card names ({card['command']})"
                 )
             identity = EvaluationId(card["fingerprint"], architecture.key, request.child_seed)
-            evaluation = _evaluation(line, card)
-            ledger.record(request.action, identity, architecture, evaluation, float(line["reward"]))
+            if ledger.replay(request.action, identity) is None:
+                ledger.record(request.action, identity, architecture, _evaluation(line, card), float(line["reward"]))
         if len(of_round) < len(requests):
             break
         plan.learn(requests, [float(line["reward"]) for _, line in of_round])

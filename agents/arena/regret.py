@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -28,30 +27,21 @@ class Searched:
     """Their rewards, with noise, (children,)."""
     noise_free: np.ndarray
     """Their rewards without noise, (children,)."""
-
-
-class _Origins(gym.Wrapper):
-    """Keeps the origin vectors of what is built."""
-
-    def __init__(self, env: gym.Env):
-        super().__init__(env)
-        self.built: list[np.ndarray] = []
-
-    def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        stepped = self.env.step(action)
-        self.built.append(stepped[0])
-        return stepped
+    chosen: int
+    """Which of them the agent recommends."""
 
 
 def search(entry: Entry, env_id: str, seed: int, children: int, reward: NoiseFree) -> Searched:
     """Make one search on a surrogate with noise, as `nases compare` does."""
     keywords = {"noise": True} | entry.environment
-    env = _Origins(gym.make(env_id, max_episode_steps=children, **keywords))
-    trace = Trace(env, children)
-    agents.find(entry.agent)(trace, seed, entry.make_settings()).run(trace, children)
+    trace = Trace(gym.make(env_id, max_episode_steps=children, **keywords), children)
+    agent = agents.find(entry.agent)(trace, seed, entry.make_settings())
+    agent.run(trace, children)
+    chosen = agent.recommend(trace)
+    assert chosen is not None, "no child of a surrogate fails"
     trace.close()
-    origins = np.stack(env.built)
-    return Searched(origins, np.array([row["reward"] for row in trace.rows]), reward(origins))
+    origins = np.stack(trace.origins)
+    return Searched(origins, np.array([row["reward"] for row in trace.rows]), reward(origins), chosen)
 
 
 def regret(searched: Searched, reachable: float, best: float) -> dict[str, float]:
@@ -63,10 +53,10 @@ def regret(searched: Searched, reachable: float, best: float) -> dict[str, float
         best: The best reward that is known in the space.
 
     Returns:
-        `not reachable`, `not found` among what was built, and `not chosen` from it: noise decides which child has the
-        highest reward. Their sum is the whole regret.
+        `not reachable`, `not found` among what was built, and `not chosen` from it: noise decides which child looks
+        best. Their sum is the whole regret.
     """
-    built, chosen = float(searched.noise_free.max()), float(searched.noise_free[searched.rewards.argmax()])
+    built, chosen = float(searched.noise_free.max()), float(searched.noise_free[searched.chosen])
     return {"not reachable": best - reachable, "not found": reachable - built, "not chosen": built - chosen}
 
 

@@ -158,8 +158,8 @@ def _start(options: Options, environment: NASESEnv, run: RunDirectory) -> Plan:
     left_out = ("run_dir", "table", "known", "repeated_best")
     settings = {name: value for name, value in asdict(options).items() if name not in left_out}
     settings["children"] = plan.evaluations
-    done = run.start(settings, "NASES-v0", options.environment(), asdict(environment.protocol), resume=True)
-    if options.known and not done:
+    run.start(settings, "NASES-v0", options.environment(), asdict(environment.protocol), resume=True)
+    if options.known:
         taken = known_table.take_over(environment, Plan(environment, decoder, *numbers), options.known)
         print(f"{taken} evaluations were taken from {options.known}")
     return plan

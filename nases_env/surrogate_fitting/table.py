@@ -88,8 +88,7 @@ def read(path: Path) -> Table:
         check_schema(card, "table", card_file)
         if missing := [name for name in CARD_FIELDS if name not in card]:
             raise ValueError(f"the card lacks {', '.join(missing)}")
-        lines = list(csv.DictReader(io.StringIO(gzip.decompress(data).decode())))
-        return _table(card, hashlib.sha256(data).hexdigest(), lines)
+        return _table(card, hashlib.sha256(data).hexdigest(), _lines(data))
     except NewerVersionError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -98,9 +97,18 @@ def read(path: Path) -> Table:
         ) from error
 
 
+def lines(path: Path) -> list[dict[str, str]]:
+    """The lines of the table at path, which `read` accepts: one for each evaluation, failed ones included."""
+    return _lines(path.read_bytes())
+
+
 def card_path(table: Path) -> Path:
     """The path of the card that belongs to a table."""
     return table.with_name(table.name.removesuffix(SUFFIX) + ".json")
+
+
+def _lines(data: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(gzip.decompress(data).decode())))
 
 
 def _table(card: dict[str, Any], sha256: str, lines: Sequence[dict[str, str]]) -> Table:

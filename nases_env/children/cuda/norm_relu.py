@@ -12,6 +12,7 @@ import torch
 import triton
 import triton.language as tl
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from nases_env.children.cuda.launching import in_groups, launch
 
@@ -31,7 +32,9 @@ def norm_relu(
     momentum: float,
     eps: float,
 ) -> torch.Tensor:
-    """`relu(batch_norm(…))` of images (N, channels, H, W), NHWC in memory; out of training it has no gradient.
+    """`relu(batch_norm(…))` of images (N, channels, H, W), NHWC in memory; the arguments are `F.batch_norm`'s.
+
+    Out of training, where nobody should want a gradient, torch's two give it.
 
     Args:
         images: What to normalise.
@@ -45,8 +48,9 @@ def norm_relu(
     """
     if training:
         return _NormReLU.apply(images, running_mean, running_var, weight, bias, momentum, eps)
-    pixels = _Pixels(images)
-    return pixels.normalised(running_mean, running_var, weight, bias, eps)
+    if torch.is_grad_enabled():
+        return F.relu_(F.batch_norm(images, running_mean, running_var, weight, bias, training, momentum, eps))
+    return _Pixels(images).normalised(running_mean, running_var, weight, bias, eps)
 
 
 class _NormReLU(torch.autograd.Function):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -73,38 +74,19 @@ def _torchs_convolution(images: torch.Tensor, weight: torch.Tensor) -> torch.Ten
     return F.conv2d(images, weight, padding=weight.shape[-1] // 2)
 
 
-def _product(images: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def product(images: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """A 1×1 convolution as a matrix product, see POINTWISE."""
     return F.linear(images.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
 
 
-def _torchs_norm_relu(
-    images: torch.Tensor,
-    running_mean: torch.Tensor,
-    running_var: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    training: bool,
-    momentum: float,
-    eps: float,
-) -> torch.Tensor:
-    return F.relu_(F.batch_norm(images, running_mean, running_var, weight, bias, training, momentum, eps))
+def _torchs_norm_relu(*given: Any) -> torch.Tensor:
+    return F.relu_(F.batch_norm(*given))
 
 
-def _norm_relu_in_triton(
-    images: torch.Tensor,
-    running_mean: torch.Tensor,
-    running_var: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    training: bool,
-    momentum: float,
-    eps: float,
-) -> torch.Tensor:
+def _norm_relu_in_triton(*given: Any) -> torch.Tensor:
     from nases_env.children.cuda.norm_relu import norm_relu
 
-    # It has no gradient out of training, where nobody should want one.
-    one_pass = norm_relu if training or not torch.is_grad_enabled() else _torchs_norm_relu
-    return one_pass(images, running_mean, running_var, weight, bias, training, momentum, eps)
+    return norm_relu(*given)
 
 
 MAX_POOL = Operation(
@@ -117,7 +99,7 @@ AVERAGE_POOL = Operation("average pool", {"torch": _torchs_average_pool, "produc
 CONVOLUTION = Operation("convolution", {"torch": _torchs_convolution, "taps": convolution})
 """Of images and a weight (outputs, inputs, size, size); it keeps the images' size. Its ways are those of the weight's
 gradient."""
-POINTWISE = Operation("1×1 convolution", {"torch": F.conv2d, "product": _product})
+POINTWISE = Operation("1×1 convolution", {"torch": F.conv2d, "product": product})
 """Of images, a weight (outputs, inputs, 1, 1) and a bias or None."""
 NORM_RELU = Operation("batch norm and ReLU", {"torch": _torchs_norm_relu, "triton": _norm_relu_in_triton})
 """Of images, running mean and variance, weight, bias, whether it is in training, momentum and eps."""

@@ -10,7 +10,7 @@ ENVIRONMENT = "NASES-Digits-Surrogate-v0"
 
 
 def test_the_regret_splits_into_three_that_add_up():
-    searched = regret.Searched(np.zeros((3, 60)), np.array([0.9, 0.5, 0.7]), np.array([0.6, 0.4, 0.8]))
+    searched = regret.Searched(np.zeros((3, 60)), np.array([0.9, 0.5, 0.7]), np.array([0.6, 0.4, 0.8]), chosen=0)
     split = regret.regret(searched, reachable=0.9, best=1.0)
     assert split == pytest.approx({"not reachable": 0.1, "not found": 0.1, "not chosen": 0.2})
 
@@ -22,7 +22,7 @@ def test_a_search_that_repeats_itself_is_concentrated():
     origins[-2, 6] = 29  # layer 2 is an average pool instead of a separable convolution
     rewards = np.zeros(40)
     rewards[-2:] = 1
-    found = regret.concentration(regret.Searched(origins, rewards, rewards), space)
+    found = regret.concentration(regret.Searched(origins, rewards, rewards, chosen=39), space)
     assert found["last reward"] == pytest.approx(2 / 30)
     assert found["last distinct"] == pytest.approx(2 / 30)
     assert found["last differ"] == pytest.approx((2 / 30) / 15 / 4)  # pairs with one of its kind, layers, names

@@ -89,6 +89,16 @@ def test_a_table_whose_folder_is_gone_goes_on_and_its_best_are_repeated(collecte
     assert (now["dates"][0], now["hardware"]) == (before["dates"][0], before["hardware"])
 
 
+def test_taking_a_table_goes_on_where_it_was_interrupted(collected, run, tmp_path):
+    journal, known = tmp_path / "journal.log", ["--known", collected / "table.csv.gz"]
+    assert run("collect.py", *_arguments(tmp_path, 40), *known).returncode == 0
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    done = run("collect.py", *_arguments(tmp_path, 40), *known)
+    assert done.returncode == 0, done.stderr
+    assert _rows(tmp_path, without=()) == _rows(collected, without=())  # seconds too: nothing was trained
+
+
 def test_the_table_of_another_collection_is_refused(collected, run, tmp_path):
     known = ["--known", collected / "table.csv.gz"]
     done = run("collect.py", *_arguments(tmp_path / "seed", 40), "--seed", 6, *known)
