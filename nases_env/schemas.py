@@ -16,7 +16,7 @@ SCHEMA = {
     "decoder": 1,
     "surrogate": 1,
     "network": 1,
-    "settings": 1,
+    "settings": 2,
     "training": 1,
     "metrics": 1,
     "record": 1,

@@ -33,14 +33,15 @@ from nases_env.benchmarking.timing import Row, table
 from nases_env.children.presets import resolve
 from nases_env.children.training import resolve_device
 from nases_env.evaluators import WorkerStartError
+from nases_env.search_spaces import registry
 
 
 @dataclass(frozen=True)
 class Options:
     """Times decoders, steps of the environment and children."""
 
-    decoders: tuple[str, ...] = ("autoencoder",)
-    """Decoders to time, see `nases search`."""
+    decoders: tuple[str, ...] | None = None
+    """Decoders to time, see `nases search`; if not given: the space's default."""
     children: int = 4
     """Random architectures (seed 0) to train."""
     published: bool = False
@@ -140,7 +141,8 @@ def measured(options: Options) -> Iterator[list[Row]]:
     job = options.job()
     if options.kernels:
         yield from kernels(options.shapes())
-    for name in options.decoders:
+    default = registry.find(space.name).default_decoder
+    for name in (default,) if options.decoders is None else options.decoders:
         yield decoders.rows(name, space, options.repeats)
     yield steps.rows(options.environment(), options.repeats)
     yield steps.surrogate_rows(options.repeats)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agents.commands import startup
 from nases_env import embeddings, files, search_spaces
+from nases_env.search_spaces import registry
 from nases_env.stage_one import coverage_picture
 from nases_env.stage_one.coverage import DRAWS, Measures, coverage, measures
 
@@ -20,9 +21,9 @@ from nases_env.stage_one.coverage import DRAWS, Measures, coverage, measures
 class Options:
     """Draws actions in four ways, decodes them and counts what comes out."""
 
-    decoders: tuple[str, ...] = ("autoencoder",)
-    """autoencoder, pca, random, identity or weights files; of the macro space also autoencoder-uniform,
-    autoencoder-paper and autoencoder-profiles."""
+    decoders: tuple[str, ...] = ()
+    """autoencoder, pca, random, identity or weights files; of the macro space also autoencoder-profiles,
+    autoencoder-uniform and autoencoder-paper. None: the space's default."""
     space: str = "macro"
     """Search space: macro or micro."""
     calibration: str = "none"
@@ -58,7 +59,8 @@ def main(options: Options) -> int:
     """Measure, print, write; returns the exit status."""
     try:
         space = search_spaces.make(options.space, options.rules)
-        decoders = {name: embeddings.make(name, space, options.calibration) for name in options.decoders}
+        names = options.decoders or (registry.find(space.name).default_decoder,)
+        decoders = {name: embeddings.make(name, space, options.calibration) for name in names}
         reference = coverage(embeddings.make("identity", space), space, "uniform", options.samples, options.seed)
         options.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out first
         tables = {name: measures(decoder, space, options.samples, options.seed) for name, decoder in decoders.items()}

@@ -32,6 +32,9 @@ MAY_DIFFER = ("children", "device", "data_dir", "workers")
 EARLIER = {"critic": "embedding"}
 """Settings of reinforce that a search had before they had a name."""
 
+EARLIER_DECODER = "autoencoder"
+"""The decoder of searches that named none, up to schema 1 of their settings."""
+
 
 class FoundChild(NamedTuple):
     """A child as the journal has it."""
@@ -72,10 +75,7 @@ class RunDirectory:
             FileNotFoundError: If there is no search here.
             ValueError: If its settings are damaged, or name an environment that is not trusted.
         """
-        options = self._read()["options"]
-        if isinstance(reinforce := options.get("reinforce"), dict):
-            options["reinforce"] = EARLIER | reinforce
-        return options
+        return self._read()["options"]
 
     def make_environment(self) -> gym.Env:
         """The environment that was searched, without its journal.
@@ -213,9 +213,10 @@ class RunDirectory:
             raise FileNotFoundError(f"{self.path} holds no search: {self._settings} is missing")
         try:
             settings = parse_json(self._settings.read_bytes())
-            check_schema(settings, "settings", self._settings)
+            written = check_schema(settings, "settings", self._settings)
             check_types(settings, {"options": dict, "environment": dict})
             check_types(settings["environment"], {"id": str, "keywords": dict})
+            _spell_out(settings, written)
             named = settings["options"].get("env_id", settings["environment"]["id"])
             if named != settings["environment"]["id"]:
                 raise ValueError(f"its options name the environment {shown(named)}, which is not the one it describes")
@@ -239,8 +240,7 @@ class RunDirectory:
                     f"{entry} is a link to {entry.resolve()}, outside of the folder, and would be written to. If you "
                     "trust the folder, say so with --trust"
                 )
-        registered = gym.registry.get(environment["id"])
-        if registered is None or not str(registered.entry_point).startswith(f"{nases_env.__name__}."):
+        if not _is_own(environment["id"]):
             raise ValueError(
                 f"{self._settings} names the environment {environment['id']!r}, which is not one of this package's: "
                 "to make it could run any code. If you trust the folder, say so with --trust"
@@ -250,6 +250,26 @@ class RunDirectory:
                 f"{self._settings} has the environment's {', '.join(unknown)}, which a search does not write there and "
                 "which would name files elsewhere. If you trust the folder, say so with --trust"
             )
+
+
+def _spell_out(settings: dict[str, Any], written: int) -> None:
+    """Name what the search was before it had a name, or before another became the default.
+
+    Args:
+        settings: What the file of settings holds; changed in place.
+        written: The schema that it was written with.
+    """
+    options, environment = settings["options"], settings["environment"]
+    if isinstance(reinforce := options.get("reinforce"), dict):
+        options["reinforce"] = EARLIER | reinforce
+    if written < 2 and options.get("decoder") is None and _is_own(environment["id"]):
+        options["decoder"] = environment["keywords"].setdefault("decoder", EARLIER_DECODER)
+
+
+def _is_own(env_id: str) -> bool:
+    """Whether an id names an environment of this package."""
+    registered = gym.registry.get(env_id)
+    return registered is not None and str(registered.entry_point).startswith(f"{nases_env.__name__}.")
 
 
 def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -70,8 +70,8 @@ class SearchSettings:
     rules: str | None = None
     """paper or published."""
     decoder: str | None = None
-    """autoencoder, pca, random, identity or a weights file; in the macro space also autoencoder-uniform,
-    autoencoder-paper and autoencoder-profiles."""
+    """autoencoder, pca, random, identity or a weights file; in the macro space also autoencoder-profiles (its default),
+    autoencoder-uniform and autoencoder-paper."""
     calibration: str | None = None
     """output, none or both."""
     reward: str | None = None

@@ -28,18 +28,20 @@ EMBEDDING_SIZE = 20
 """An action has so many numbers, which v1 chose by the compression of Table 1 (section 4.1.3)."""
 LINEAR = {"pca": principal_components, "random": random_projection}
 PRETRAINED = Path(__file__).parent / "pretrained"
-"""The folder with weights and cards of all decoders that registrations name, v1's MLPs and v3's LSTM. `autoencoder`
-was trained by squared error, with an encoder fine-tuned as its inverse; both halves of `autoencoder-uniform` were
-fine-tuned so that uniform actions reach the whole space; `autoencoder-paper` has the paper's test loss.
-`autoencoder-profiles` was trained on vectors whose layers vary together along the depth."""
+"""The folder with weights and cards of all decoders that registrations name, v1's MLPs and v3's LSTM.
+`autoencoder-profiles` was trained on vectors whose layers vary together along the depth, `autoencoder` on independent
+numbers, both by squared error, with an encoder fine-tuned as the decoder's inverse; both halves of
+`autoencoder-uniform` were fine-tuned so that uniform actions reach the whole space; `autoencoder-paper` has the paper's
+test loss."""
 
 
-def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder:
+def make(decoder: str | None, space: SearchSpace, calibration: str = "none") -> Decoder:
     """The decoder of that name, for a space. The call is cheap, because weights are read when they are first used.
 
     Args:
         decoder: The name of a decoder that is shipped for the space (see `search_spaces.registry`), or `pca`, `random`
-            or `identity`, or the path of a `.safetensors` file that `nases pretrain` wrote.
+            or `identity`, or the path of a `.safetensors` file that `nases pretrain` wrote. None: the space's
+            default, `autoencoder-profiles` for macro, `autoencoder` for micro.
         space: The space whose origin vectors are decoded.
         calibration: `output`, `none` or `both`; `calibration.Calibration` tells what they are.
 
@@ -48,7 +50,9 @@ def make(decoder: str, space: SearchSpace, calibration: str = "none") -> Decoder
         FileNotFoundError: If the weights or their card are missing.
     """
     checked = calibrations.check(calibration)
-    shipped, name = registry.find(space.name).decoders, os.fspath(decoder) if is_path(decoder) else ""
+    registration = registry.find(space.name)
+    decoder = registration.default_decoder if decoder is None else decoder
+    shipped, name = registration.decoders, os.fspath(decoder) if is_path(decoder) else ""
     if name == "identity":
         return IdentityDecoder(space.origin_size)
     if name in LINEAR:

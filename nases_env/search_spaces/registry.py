@@ -35,7 +35,7 @@ class Registration:
     """The features that surrogates read, as `module:attribute`, for each of the rules that they know; see
     `surrogates.features`."""
     decoders: tuple[str, ...] = ()
-    """Names of the decoders that are shipped for the space, see `embeddings.make`; the first is the default."""
+    """Names of the decoders that are shipped for the space, see `embeddings.make`."""
     covering: str = "identity"
     """The decoder whose uniform actions reach most of the space."""
 
@@ -43,6 +43,11 @@ class Registration:
     def name(self) -> str:
         """The name of the space."""
         return self.architecture.space
+
+    @property
+    def default_decoder(self) -> str:
+        """The decoder of whoever names none: the first that is shipped, or `identity` where none is."""
+        return self.decoders[0] if self.decoders else "identity"
 
 
 REGISTERED: dict[str, Registration] = {}
@@ -92,7 +97,7 @@ register(
         child="nases_env.children.macro:MacroChild",
         rendering="nases_env.rendering.macro",
         features={"paper": "nases_env.surrogates.macro:MacroFeatures"},
-        decoders=("autoencoder", "autoencoder-uniform", "autoencoder-paper", "autoencoder-profiles"),
+        decoders=("autoencoder-profiles", "autoencoder", "autoencoder-uniform", "autoencoder-paper"),
         covering="autoencoder-uniform",
     )
 )

@@ -18,6 +18,7 @@ ODD = [None, True, 1, -1, 1.5, math.nan, "", "x", b"x", [], {}, (), object(), [1
 TAKEN = {
     "data_dir": ["x"],
     "device": ["x"],  # looked at when the first child is built
+    "decoder": [None],
     "ledger": [None, "x"],
     "reuse": [[], ()],
     "workers": [1],

@@ -90,6 +90,15 @@ def test_a_new_space_without_decoders_and_features_says_so(third):
         features.make(third, PRESETS["digits"], ImageShape(8, 1, 10))
 
 
+def test_whoever_names_no_decoder_has_the_first_that_is_shipped(third):
+    action = np.full((1, 20), 0.3, np.float32)
+    for name, default in (("macro", "autoencoder-profiles"), ("micro", "autoencoder")):
+        space = search_spaces.make(name)
+        decoded = embeddings.make(None, space).decode(action)
+        np.testing.assert_array_equal(decoded, embeddings.make(default, space).decode(action))
+    assert embeddings.make(None, third).action_size == third.origin_size
+
+
 def test_a_space_is_registered_once(third):
     with pytest.raises(ValueError, match="there is a search space 'toy' already"):
         registry.register(toy.REGISTRATION)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from agents.search.run_directory import RunDirectory
-from nases_env import rewards
+from nases_env import embeddings, rewards
 from nases_env.evaluators import Evaluation
 from nases_env.ledger import DamagedJournalError, EvaluationId, JournalLedger
+from nases_env.schemas import SCHEMA
 from nases_env.search_spaces import MacroArchitecture
 
 OPTIONS = {"agent": "random", "seed": 0, "children": 3, "device": None}
@@ -92,6 +93,30 @@ def test_a_search_of_an_earlier_version_goes_on_with_its_critic(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.start(OPTIONS | {"reinforce": reinforce}, "NASES-Digits-v0", KEYWORDS, PROTOCOL, resume=False)
     assert run.options()["reinforce"] == reinforce | {"critic": "embedding"}
+
+
+def _as_written_before(run, **keywords):
+    """Change the settings to what a version wrote whose default decoder was another."""
+    file = run.path / "settings.json"
+    settings = json.loads(file.read_text()) | {"schema": 1}
+    settings["environment"]["keywords"] |= keywords
+    file.write_text(json.dumps(settings))
+
+
+def test_a_search_of_an_earlier_version_goes_on_with_the_decoder_that_was_the_default(tmp_path):
+    run, action = _started(tmp_path), np.full((1, 20), 0.3, np.float32)
+    now = run.make_nases_environment()
+    assert not np.array_equal(now.decoder.decode(action), embeddings.make("autoencoder", now.space).decode(action))
+    _as_written_before(run)
+    assert run.options() == OPTIONS | {"decoder": "autoencoder"}
+    then = run.make_nases_environment()
+    assert np.array_equal(then.decoder.decode(action), embeddings.make("autoencoder", then.space).decode(action))
+
+
+def test_a_search_of_an_earlier_version_goes_on_without_an_embedding(tmp_path):
+    run = _started(tmp_path)
+    _as_written_before(run, decoder="identity")  # an agent chose it, and no option
+    assert run.options()["decoder"] == "identity"
 
 
 def test_resuming_with_other_options_names_them(tmp_path):
@@ -182,7 +207,8 @@ def test_a_reward_that_another_packages_environment_chooses_is_compared(tmp_path
 
 
 def _with_environment(run, env_id, **keywords):
-    settings = {"options": OPTIONS, "environment": {"id": env_id, "keywords": keywords, "protocol": PROTOCOL}}
+    environment = {"id": env_id, "keywords": keywords, "protocol": PROTOCOL}
+    settings = {"schema": SCHEMA["settings"], "options": OPTIONS, "environment": environment}
     (run.path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
 
 

@@ -29,12 +29,12 @@ def test_a_search_runs_is_gone_on_with_and_finds_the_same(tmp_path):
 
 
 def test_the_folder_tells_the_child_that_the_agent_recommends(tmp_path, monkeypatch):
-    monkeypatch.setattr(Reinforce, "recommend", lambda agent, env: 1)
+    monkeypatch.setattr(Reinforce, "recommend", lambda agent, env: 2)
     outcome = Session(SearchSettings(**SURROGATE, children=4), RunDirectory(tmp_path)).run()
-    assert outcome.believed.step == 1 != outcome.best.step
+    assert outcome.believed.step == 2 != outcome.best.step
     assert (tmp_path / "believed.json").read_text().strip() == outcome.believed.architecture.to_json()
     assert (tmp_path / "best.json").read_text().strip() == outcome.best.architecture.to_json()
-    assert RunDirectory(tmp_path).believed().number == 1
+    assert RunDirectory(tmp_path).believed().number == 2
 
 
 def test_settings_of_another_search_are_refused(tmp_path):
