@@ -10,7 +10,8 @@ from measured import comparisons, embeddings, evaluations, reach
 TABLES: dict[str, Callable[[], str]] = {
     "headline": comparisons.headline,
     "digits-surrogate": comparisons.surrogate_comparison,
-    "digits-surrogate-300": comparisons.three_hundred_seeds,
+    "digits-surrogate-300": partial(comparisons.three_hundred_seeds, "arena-digits-surrogate-300"),
+    "digits-micro-surrogate-300": partial(comparisons.three_hundred_seeds, "arena-digits-micro-surrogate-300"),
     "digits": partial(comparisons.real_comparison, "arena-digits", 100),
     "digits-micro": partial(comparisons.real_comparison, "arena-digits-micro", 60),
     "ablation": comparisons.ablation,

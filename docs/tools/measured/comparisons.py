@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
+from agents.arena.runs import Entry
 from agents.arena.statistics import Interval, probability_of_improvement
 from measured.formatting import Row, interval, markdown, read
+
+RANDOM = ("random", "random-origin")
+"""The agents of random search, in an embedding and in the space itself."""
 
 
 def iqm(row: Row) -> str:
@@ -63,17 +69,16 @@ def surrogate_comparison() -> str:
     )
 
 
-def three_hundred_seeds() -> str:
-    """The quick agents on 300 seeds, also against random search in the origin space."""
-    found: dict[str, list[float]] = {}
-    rows = ordered("arena-digits-surrogate-300.csv")
-    for search in read("arena-digits-surrogate-searches.csv"):
-        found.setdefault(search["agent"], []).append(float(search["best_reward"]))
-    scores = {row["agent"]: np.array(found[row["agent"]][: int(row["seeds"])]) for row in rows}
-    over = {name: probability_of_improvement(own, scores["random-origin"]) for name, own in scores.items()}
+def three_hundred_seeds(name: str) -> str:
+    """The quick agents on 300 seeds, by the best reward and by the chosen child, over two random searches."""
+    chosen = {row["agent"]: row for row in read(f"{name}-chosen.csv")}
+    rows = ordered(f"{name}.csv")
+    best = _best_rewards(f"{name}-searches.csv")
+    named = {_embedding(entry): entry for entry in best if Entry.parse(entry).agent in RANDOM}
     header = [
-        "agent", "best reward of 100, IQM (95 % interval)", "probability over random (interval)",
-        "over random in the origin space", "children to random's best",
+        "agent", "best reward of 100, IQM (95 % interval)", "probability over `random` (interval)",
+        "over random search in the same embedding", "children to `random`'s best",
+        "chosen child's accuracy without noise", "probability over `random`'s (interval)",
     ]  # fmt: skip
     return markdown(
         header,
@@ -82,12 +87,34 @@ def three_hundred_seeds() -> str:
                 agent(row, row["seeds"]),
                 iqm(row),
                 over_random(row),
-                _interval(over[row["agent"]]),
+                _over(best, row["agent"], named.get(_embedding(row["agent"]))),
                 to_random_best(row),
+                iqm(chosen[row["agent"]]),
+                over_random(chosen[row["agent"]]),
             ]
             for row in rows
         ],
     )
+
+
+def _best_rewards(name: str) -> dict[str, np.ndarray]:
+    """The best reward of each search, by agent."""
+    found: dict[str, list[float]] = {}
+    for search in read(name):
+        found.setdefault(search["agent"], []).append(float(search["best_reward"]))
+    return {entry: np.array(rewards) for entry, rewards in found.items()}
+
+
+def _embedding(entry: str) -> str:
+    """What tells the embedding that an entry searches."""
+    return json.dumps(Entry.parse(entry).environment, sort_keys=True)
+
+
+def _over(best: dict[str, np.ndarray], entry: str, baseline: str | None) -> str:
+    """The probability of a better search than the baseline's; empty where it has none or is one itself."""
+    if baseline in (None, entry):
+        return ""
+    return _interval(probability_of_improvement(best[entry], best[baseline]))
 
 
 def _interval(found: Interval) -> str:
@@ -106,8 +133,9 @@ def headline() -> str:
 def real_comparison(name: str, children: int) -> str:
     """A comparison that trained every child, with its chosen children's accuracies."""
     chosen = {row["agent"]: row for row in read(f"{name}-chosen.csv")}
+    rows = ordered(f"{name}.csv")
     header = [
-        "agent", f"best reward of {children}, IQM of 5 (worst, best)",
+        "agent", f"best reward of {children}, IQM of {rows[0]['seeds']} (worst, best)",
         "chosen child's accuracy with fresh child seeds", "probability over random (interval)",
         "children to random's best",
     ]  # fmt: skip
@@ -121,7 +149,7 @@ def real_comparison(name: str, children: int) -> str:
                 over_random(row),
                 to_random_best(row),
             ]
-            for row in ordered(f"{name}.csv")
+            for row in rows
         ],
     )
 
