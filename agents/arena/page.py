@@ -19,7 +19,7 @@ from matplotlib import pyplot  # noqa: E402
 
 def draw_curves(path: Path, curves: dict[str, np.ndarray]) -> None:
     """Draw IQM and band of the best reward so far; curves are (N, children) for each agent."""
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8, 5 + 0.1 * len(curves)), layout="constrained")
     for index, (name, rewards) in enumerate(curves.items()):
         middle, low, high = statistics.band(rewards)
         children = np.arange(1, len(middle) + 1)
@@ -29,7 +29,7 @@ def draw_curves(path: Path, curves: dict[str, np.ndarray]) -> None:
     axes.set(xlabel="children", ylabel="best reward so far", title="IQM over seeds, 95 % intervals")
     axes.set_ylim(bottom=min(np.quantile(rewards[:, min(4, rewards.shape[1] - 1)], 0.1) for rewards in curves.values()))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=2)
+    figure.legend(loc="outside lower center", fontsize=8, ncols=2)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
