@@ -52,9 +52,10 @@ class NASESVectorEnv(gym.vector.VectorEnv):
     * Seeds: `reset(seed=s)` gives search i the seed s + i; a list names them one by one.
     * `reset(options={"architecture": ...})` starts every search from that vector; `options={"reset_mask": mask}`, bool
       (K,), starts only those again.
-    * Autoreset: `NEXT_STEP`, as `metadata["autoreset_mode"]` says; there is no other mode. The step after a truncation
-      starts that search again; its action is not used, its reward is 0 and its observation the new origin vector.
-      `vectorization_mode="sync"` makes Gymnasium's own vector environment, which has the other modes.
+    * Autoreset: `NEXT_STEP`, unless `DISABLED` is asked for; `metadata["autoreset_mode"]` says which. With `NEXT_STEP`
+      the step after a truncation starts that search again; its action is not used, its reward is 0 and its observation
+      the new origin vector. With `DISABLED`, `reset` and its mask start searches again, and no step does.
+      `vectorization_mode="sync"` makes Gymnasium's own vector environment, which also has `SAME_STEP`.
     * Infos are arrays (K,) of what `NASESEnv` tells, with `_name` as masks of who told it.
     * Copies and pickles carry all searches, see `NASESEnv`.
     * On a surrogate, `gym.make_vec("NASES-Digits-Surrogate-v0", num_envs=1024, max_episode_steps=100)`, all K actions
@@ -64,7 +65,7 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         num_envs: K.
         max_episode_steps: The budget of each search; None: searches do not end.
         workers: Processes that train children; 0: this one; None: what `executor` says, or as many as are of use.
-        autoreset_mode: `NEXT_STEP` or its text `NextStep`.
+        autoreset_mode: `NEXT_STEP` or `DISABLED`, or their texts `NextStep` and `Disabled`.
         keywords: All other arguments are those of `NASESEnv`. `ledger` keeps the children of all searches, in the order
             of steps, then of searches; on a surrogate there is none, and nothing is kept.
 
@@ -89,7 +90,9 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         if max_episode_steps is not None:
             expected = "a number of steps, at least 1, or None for searches that do not end"
             max_episode_steps = check_count("max_episode_steps", max_episode_steps, expected, 1)
-        _check_autoreset(autoreset_mode)
+        self.autoreset_mode = _check_autoreset(autoreset_mode)
+        """Who starts a search again that has ended."""
+        self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         self.render_mode = env.render_mode
         self._env = env
@@ -171,13 +174,18 @@ class NASESVectorEnv(gym.vector.VectorEnv):
             actions: (K, 20) in [0, 1].
 
         Raises:
-            ResetNeeded: Before the first reset.
+            ResetNeeded: Before the first reset; where autoreset is `DISABLED`, also while a search has ended.
             ValueError: If the actions have another shape, are not numbers or outside the box.
             FileNotFoundError: If the data are missing: what, where, how to get them.
             WorkerStartError: If worker processes cannot be started: why, and what to do.
         """
         if not all(episode.started for episode in self.episodes):
             raise ResetNeeded("call reset() before step(): it draws the seeds that all children share")
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
+            raise ResetNeeded(
+                f"{self._ended.sum()} of {self.num_envs} searches have ended, and autoreset is disabled: start them "
+                'again with reset(options={"reset_mask": mask})'
+            )
         shape = (self.num_envs, self.decoder.action_size)
         checked = in_box("actions", actions, shape, 0.0, 1.0).astype(np.float32)
         rewards = np.zeros(self.num_envs)
@@ -279,15 +287,16 @@ def _check_no_journal_of_a_surrogate(keywords: Mapping[str, Any]) -> None:
         )
 
 
-def _check_autoreset(mode: Any) -> None:
-    """Refuse a mode that there is not.
+def _check_autoreset(mode: Any) -> AutoresetMode:
+    """The mode of that name.
 
     Raises:
-        ValueError: If it is another than `NEXT_STEP`.
+        ValueError: If it is neither `NEXT_STEP` nor `DISABLED`.
     """
-    next_step = (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value)
-    if not isinstance(mode, str | AutoresetMode) or mode not in next_step:
+    known = (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED)
+    if not isinstance(mode, str | AutoresetMode) or mode not in (*known, *(each.value for each in known)):
         raise ValueError(
-            f"autoreset_mode is {shown(mode)}; there is {AutoresetMode.NEXT_STEP} only. For another mode, make "
+            f"autoreset_mode is {shown(mode)}; there are {' and '.join(map(str, known))}. For another mode, make "
             'Gymnasium\'s own vector environment with vectorization_mode="sync" and vector_kwargs'
         )
+    return AutoresetMode(mode)

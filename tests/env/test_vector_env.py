@@ -173,15 +173,17 @@ def test_refused_reset_leaves_every_search_as_it_was(make_vec):
 
 @pytest.mark.parametrize("id", ["NASES-Digits-v0", "NASES-Digits-Surrogate-v0"])
 class TestAutoreset:
-    @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, "NextStep"])
-    def test_the_mode_that_there_is_can_be_named(self, id, mode):
-        env = gym.make_vec(id, num_envs=2, autoreset_mode=mode)
-        assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+    @pytest.mark.parametrize("spelling", [AutoresetMode, lambda mode: mode.value])
+    def test_a_mode_can_be_named(self, id, mode, spelling):
+        env = gym.make_vec(id, num_envs=2, autoreset_mode=spelling(mode))
+        assert env.metadata["autoreset_mode"] is env.unwrapped.autoreset_mode is mode
+        assert NASESVectorEnv.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
         env.close()
 
-    @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED, "SameStep", "x", None, 1, []])
-    def test_another_mode_is_refused_with_the_one_that_there_is(self, id, mode):
-        with pytest.raises(ValueError, match="autoreset_mode is .*; there is AutoresetMode.NEXT_STEP only.*sync"):
+    @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, "SameStep", "x", None, 1, []])
+    def test_another_mode_is_refused_with_those_that_there_are(self, id, mode):
+        with pytest.raises(ValueError, match="autoreset_mode is .*; there are AutoresetMode.NEXT_STEP and .*sync"):
             gym.make_vec(id, num_envs=2, autoreset_mode=mode)
 
     def test_gymnasiums_own_vector_environment_has_the_others(self, id):
@@ -189,6 +191,33 @@ class TestAutoreset:
         env = gym.make_vec(id, num_envs=2, vectorization_mode="sync", vector_kwargs=kwargs)
         assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
         env.close()
+
+
+class TestAutoresetDisabled:
+    def test_it_gives_what_gymnasiums_vector_of_single_environments_gives(self, make_vec, tiny):
+        modes = {"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": AutoresetMode.DISABLED}}
+        theirs = gym.make_vec("NASES-Digits-v0", 2, protocol=tiny, device="cpu", max_episode_steps=2, **modes)
+        ours = make_vec(2, max_episode_steps=2, autoreset_mode=AutoresetMode.DISABLED)
+        for env in (theirs, ours):
+            rollout(env, 1)
+            env.reset(options={"reset_mask": np.array([False, True])})
+        actions = np.random.default_rng(1).random((2, 2, 20), np.float32)
+        expected, found = theirs.step(actions[0]), ours.step(actions[0])
+        assert data_equivalence(expected, found, exact=True)
+        np.testing.assert_array_equal(found[3], [True, False])
+        for env in (theirs, ours):
+            env.reset(options={"reset_mask": np.array([True, False])})
+        assert data_equivalence(theirs.step(actions[1]), ours.step(actions[1]), exact=True)
+        theirs.close()
+
+    def test_no_step_starts_a_search_again(self, make_vec):
+        env = make_vec(2, max_episode_steps=1, autoreset_mode=AutoresetMode.DISABLED)
+        rollout(env, 1)
+        with pytest.raises(ResetNeeded, match="2 of 2 searches have ended.*reset_mask"):
+            env.step(np.zeros((2, 20), np.float32))
+        env.reset(options={"reset_mask": np.array([True, False])})
+        with pytest.raises(ResetNeeded, match="1 of 2"):
+            env.step(np.zeros((2, 20), np.float32))
 
 
 def test_by_default_there_are_as_many_workers_as_are_of_use(tiny, monkeypatch):
