@@ -22,6 +22,9 @@ import tyro
 
 from agents.search import progress
 
+MOST_TIMEOUTS = 1000
+"""How often a task may reach its time limit and go on; submitit's own choice would be three times."""
+
 
 @dataclass
 class Args:
@@ -70,7 +73,7 @@ class Search(submitit.helpers.Checkpointable):
 
 def make_executor(args: Args) -> submitit.AutoExecutor:
     """Whoever runs tasks."""
-    executor = submitit.AutoExecutor(args.out / "tasks", cluster=args.cluster)
+    executor = submitit.AutoExecutor(args.out / "tasks", cluster=args.cluster, slurm_max_num_timeout=MOST_TIMEOUTS)
     executor.update_parameters(
         name="nases",
         timeout_min=round(args.hours * 60),

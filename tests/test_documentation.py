@@ -77,10 +77,12 @@ def check(words):
     elif program == "pip":
         settings = configparser.ConfigParser(interpolation=None)
         settings.read(ROOT / "setup.cfg", encoding="utf-8")
-        extras = re.findall(r"\w+", " ".join(re.findall(r"\[(.*?)\]", " ".join(arguments))))
+        extras = re.findall(r"\w+", " ".join(re.findall(r"\.\[(.*?)\]", " ".join(arguments))))
         assert arguments[0] == "install" and {*extras} <= {*settings["options.extras_require"]}
-    else:
+    elif arguments[0] == "-m":
         assert words[:3] == ["python", "-m", "pytest"] and (ROOT / words[3]).exists()
+    else:
+        assert program == "python" and (ROOT / arguments[0]).is_file()
 
 
 @pytest.fixture
