@@ -28,13 +28,13 @@ class TrainingEvaluator:
         dataset: `cifar10`, `digits` or `imagefolder:PATH`.
         data_dir: Folder of CIFAR-10.
         protocol: How children are trained, and when to give up.
-        device: A torch device, or `auto` for CUDA if there is one.
+        device: A torch device, or `auto` for CUDA if there is one, or for the executor's where that has one.
         executor: Where children are trained; None: in this process.
         stopping: Whether a child's training ends before its last epoch.
 
     Raises:
-        ValueError: If the protocol holds out no validation images, there is no such device, or several workers would
-            each use all cores.
+        ValueError: If the protocol holds out no validation images, there is no such device, it is not the executor's,
+            or several workers would each use all cores.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TrainingEvaluator:
             )
         self.protocol = protocol
         self.executor = make(INLINE) if executor is None else executor
-        self.device = resolve_device(device)
+        self.device = _device(device, self.executor)
         self._dataset, self._data_dir, self._stopping = dataset, data_dir, stopping
         if self.executor.workers > 1 and self.device == "cpu" and protocol.threads is None:
             raise ValueError(
@@ -98,7 +98,9 @@ class TrainingEvaluator:
         """
         jobs = [Job(*each) for each in zip(architectures, seeds, strict=True)]
         self.executor.start(self.task, self.data)
-        for index, found in self.executor.run(jobs):
+        order = self._order(jobs)
+        for place, found in self.executor.run([jobs[index] for index in order]):
+            index = order[place]
             if isinstance(found, str):
                 found = dataclasses.replace(self.measure(jobs[index].architecture), failure=found)
             yield index, found
@@ -106,6 +108,15 @@ class TrainingEvaluator:
     def measure(self, architecture: Architecture) -> Evaluation:
         """Parameters and FLOPs of a child, and the limit it is over, if any; nothing is trained."""
         return self._here.measure(architecture)
+
+    def _order(self, jobs: Sequence[Job]) -> Sequence[int]:
+        """Indices of the jobs in the order in which they begin.
+
+        Where some have to wait for others, the longest come first: one that began last would be waited for alone.
+        """
+        if not len(jobs) > self.executor.workers > 1:
+            return range(len(jobs))
+        return sorted(range(len(jobs)), key=lambda index: -self.measure(jobs[index].architecture).flops)
 
     def close(self) -> None:
         """End the workers, free the data and cached memory; may be called twice."""
@@ -118,3 +129,20 @@ class TrainingEvaluator:
     def _here(self) -> ChildTraining:
         """What measures children in this process, and trains none."""
         return ChildTraining(self.protocol, self.data, "cpu", self._stopping)
+
+
+def _device(device: str, executor: Executor) -> str:
+    """The device that children are trained on, of the executor's hosts or of this one.
+
+    Raises:
+        ValueError: If there is no such device, or it is not the executor's.
+    """
+    there = getattr(executor, "device", None)
+    if there is None:
+        return resolve_device(device)
+    if device not in ("auto", there):
+        raise ValueError(
+            f"device is {device!r}, but the executor trains children on {there!r}; leave device out, or name the "
+            "device in the executor"
+        )
+    return there

@@ -1,4 +1,4 @@
-"""Where children are trained: in this process or in worker processes of this host."""
+"""Where children are trained: in this process, in worker processes of this host, or on a cluster of hosts."""
 
 from nases_env.executors.base import Executor, Job, Task, WorkerStartError
 from nases_env.executors.choice import INLINE, MOST_WORKERS, check_executor, make

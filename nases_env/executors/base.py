@@ -100,7 +100,11 @@ class Task(typing.Protocol):
 
 
 class Executor(typing.Protocol):
-    """Does the jobs of one task somewhere."""
+    """Does the jobs of one task somewhere.
+
+    One attribute more may be there: `device`, the kind of device that children are trained on, where that does not
+    depend on what this host has.
+    """
 
     @property
     def workers(self) -> int:

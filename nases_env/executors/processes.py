@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -14,14 +12,13 @@ from pebble import ProcessExpired, ProcessPool
 from nases_env.evaluation import Evaluation
 from nases_env.executors.base import Data, Job, Lost, Task, Work, WorkerStartError, check_start
 from nases_env.executors.scheduling import first_ended, schedule
+from nases_env.executors.worker import do
 from nases_env.executors.worker_start import StartReport, WorkerStart, check_workers_allowed
 from nases_env.processes import end_with_parent
 from nases_env.search_spaces import Architecture
 
 POLL_SECONDS = 1.0
 """Between two looks at whether the pool still works."""
-DEVICE_LOST = 70
-"""Exit status of a worker whose device is in an error state that only a new process leaves."""
 
 _worker: tuple[Task, Work] | None = None
 """What a worker process does, set when it starts: pebble hands a job to a function and to nothing else. In every other
@@ -164,11 +161,4 @@ def _start_worker(task: Task, data: Data, report: StartReport) -> None:
 def _do(architecture: Architecture, seed: int) -> Evaluation:
     """Do a job in this worker."""
     assert _worker is not None, "this is no worker process"
-    task, work = _worker
-    try:
-        return work(architecture, seed)
-    except RuntimeError:
-        if task.device == "cpu":
-            raise
-        traceback.print_exc()  # whatever went wrong on a device may have left it in an error state
-        os._exit(DEVICE_LOST)
+    return do(*_worker, (architecture, seed))

@@ -17,7 +17,7 @@ from PIL import Image
 
 from nases_env.children.training import Trainer
 from nases_env.evaluators import WorkerStartError
-from nases_env.executors import processes
+from nases_env.executors.worker import DEVICE_LOST
 from nases_env.ledger import read_trials
 from nases_env.search_spaces import MacroArchitecture, MacroSpace
 
@@ -33,7 +33,7 @@ class Faulty(MacroArchitecture):
         if torch.multiprocessing.parent_process() is not None:
             {
                 "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-                "device lost": lambda: os._exit(processes.DEVICE_LOST),
+                "device lost": lambda: os._exit(DEVICE_LOST),
                 "hangs": lambda: time.sleep(1000),
             }[self.fault]()
         return MacroArchitecture.sources.func(self)

@@ -10,22 +10,36 @@ import pytest
 
 from nases_env.evaluation import Evaluation
 from nases_env.executors import Job, make
+from nases_env.executors.ray_executor import RayExecutor  # imports no Ray
 from tests.executors.toys import ThreadExecutor, ToyData, ToyLimits, ToyTask
 
 EXECUTORS = {
     "inline": lambda: make("inline"),
     "processes": lambda: make("processes:2"),
+    "ray": lambda: RayExecutor(workers=2, device="cpu"),
     "threads": lambda: ThreadExecutor(2),
 }
-MANY = ["processes", "threads"]
+MANY = ["processes", "ray", "threads"]
 JOBS = [Job("a", 3), Job("nan", 5), Job("a", 8)]
 FOUND = [Evaluation(parameters=3), Evaluation(parameters=5, failure="nan"), Evaluation(parameters=8)]
 
 
+@pytest.fixture(scope="module")
+def make_one(request):
+    """Makes an executor of a name."""
+
+    def make_one(name):
+        if name == "ray":
+            request.getfixturevalue("connected")
+        return EXECUTORS[name]()
+
+    return make_one
+
+
 @pytest.fixture(scope="module", params=EXECUTORS)
-def started(request):
+def started(request, make_one):
     """An executor with the task, which all tests of it share: processes take a second to start."""
-    executor = EXECUTORS[request.param]()
+    executor = make_one(request.param)
     executor.start(ToyTask(), ToyData())
     yield executor
     executor.close()
@@ -80,8 +94,8 @@ def test_jobs_that_nobody_waits_for_do_no_harm(started):
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
-def test_closed_it_takes_another_task(name):
-    executor = EXECUTORS[name]()
+def test_closed_it_takes_another_task(make_one, name):
+    executor = make_one(name)
     executor.start(ToyTask(), ToyData())
     executor.close()
     executor.close()
@@ -100,8 +114,8 @@ def test_a_copy_has_no_task_yet(started, copied):
 
 
 @pytest.mark.parametrize("name", MANY)
-def test_several_workers_tell_what_ends_first(name):
-    executor = EXECUTORS[name]()
+def test_several_workers_tell_what_ends_first(make_one, name):
+    executor = make_one(name)
     executor.start(ToyTask(), ToyData())
     run(executor)  # everything has started
     assert [index for index, _ in executor.run([Job("slow", 0), Job("a", 1)])] == [1, 0]
@@ -109,11 +123,11 @@ def test_several_workers_tell_what_ends_first(name):
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
-def test_no_result_of_a_search_depends_on_it(name):
+def test_no_result_of_a_search_depends_on_it(make_one, name):
     protocol = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
     actions = np.random.default_rng(0).random((2, 20), np.float32)
     told = []
-    for executor in ("inline", EXECUTORS[name]()):
+    for executor in ("inline", make_one(name)):
         env = gym.make("NASES-v0", protocol=protocol, device="cpu", executor=executor)
         env.reset(seed=0)
         env.get_wrapper_attr("prefetch")(actions)

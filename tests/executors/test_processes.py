@@ -17,7 +17,7 @@ import torch.multiprocessing
 from nases_env.children.presets import resolve
 from nases_env.evaluation import Evaluation
 from nases_env.evaluators.training import TrainingEvaluator
-from nases_env.executors import Job, processes
+from nases_env.executors import Job, processes, worker
 from nases_env.executors.processes import ProcessExecutor
 from nases_env.search_spaces import MacroSpace
 from tests.executors.toys import ToyData, ToyLimits, ToyTask
@@ -183,11 +183,11 @@ def test_an_error_on_a_device_ends_the_worker(monkeypatch, capfd):
     def leave(status):
         raise SystemExit(status)
 
-    monkeypatch.setattr(processes.os, "_exit", leave)
+    monkeypatch.setattr(worker.os, "_exit", leave)
     monkeypatch.setattr(processes, "_worker", (ToyTask(device="cuda"), failing))
     with pytest.raises(SystemExit) as left:
         processes._do("a", 0)
-    assert left.value.code == processes.DEVICE_LOST
+    assert left.value.code == worker.DEVICE_LOST
     assert "an illegal memory access" in capfd.readouterr().err
     monkeypatch.setattr(processes, "_worker", (ToyTask(), failing))
     with pytest.raises(RuntimeError, match="illegal memory access"):
