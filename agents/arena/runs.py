@@ -198,9 +198,23 @@ class Run:
         """Search, unless it is recorded already; returns the record."""
         if record := self.recorded():
             return record
+        return self.keep(self.search())
+
+    def keep(self, record: bytes) -> dict[str, Any]:
+        """Write the record that a search made; returns it."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        files.write(self.file, record)
+        return json.loads(record)
+
+    def search(self, journal: bool = True) -> bytes:
+        """Search; returns the record, which is not written.
+
+        Args:
+            journal: Whether children that are trained are kept in a journal beside the record.
+        """
         torch.set_num_threads(1)
         start = time.perf_counter()
-        env = self._environment()
+        env = self._environment(journal)
         trace = Trace(env, self.children)
         agent = agents.find(self.entry.agent)(trace, self.seed, self.entry.make_settings())
         agent.run(trace, self.children)
@@ -209,16 +223,12 @@ class Run:
         chosen = [] if recommended is None else self._fresh_accuracies(trace.child(recommended).architecture)
         trace.close()
         found = {"run": self.identity, "seconds": seconds, "chosen": chosen, "children": trace.rows}
-        record = {"schema": SCHEMA["record"], **found}
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(record)
-        files.write(self.file, text.encode())
-        return json.loads(text)
+        return json.dumps({"schema": SCHEMA["record"], **found}).encode()
 
-    def _environment(self) -> gym.Env:
+    def _environment(self, journal: bool = True) -> gym.Env:
         """The environment; where children are trained, with a journal that a stopped search goes on from."""
         keywords = self.keywords | self.entry.environment
-        if not self.on_surrogate:
+        if journal and not self.on_surrogate:
             keywords["ledger"] = str(self.file.with_suffix(".log"))
             former = self._file(self.entry.former_folder).with_suffix(".log")
             if former.is_file() and self.entry.former_folder != self.entry.folder:

@@ -10,6 +10,7 @@ reward. The same command goes on after it was stopped, and with more agents or s
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from agents.arena.comparison import Comparison
+from agents.arena.on_cluster import check_cluster, on_cluster
 from agents.arena.runs import BASELINE, FAILURES, Entry, Run, in_processes, prepare
 from agents.commands import startup
 from nases_env.threads import cores
@@ -46,15 +48,20 @@ class Options:
     by `chosen`."""
     workers: int = cores()
     """Processes, one search each."""
+    executor: str | None = None
+    """Searches on a Ray cluster instead, so many at once: ray:cpu*16, ray:cuda*8 (a GPU each), or
+    ray://HOST:PORT/cuda*8."""
 
     def runs(self) -> dict[str, list[Run]]:
         """All searches, by agent.
 
         Raises:
-            ValueError: If a number is below 1, or there is no such agent, setting or environment.
+            ValueError: If a number is below 1, or there is no such cluster, agent, setting or environment.
         """
         if min(self.seeds, self.children, self.workers) < 1 or self.first_seed < 0:
             raise ValueError("--seeds, --children and --workers have to be at least 1, --first-seed at least 0")
+        if self.executor is not None:
+            check_cluster(self.executor)
         if not self.agents:
             raise ValueError("--agents names no agent to compare with random search; give some")
         entries = [Entry.parse(name) for name in dict.fromkeys((*self.agents, BASELINE))]
@@ -63,6 +70,12 @@ class Options:
             entry.name: Run.of(entry, self.env_id, self.env_keywords, seeds, self.children, self.out)
             for entry in entries
         }
+
+    def made(self, runs: list[Run]) -> Iterator[None]:
+        """Make searches; yields when one is recorded."""
+        if self.executor is None:
+            return in_processes(runs, self.workers)
+        return on_cluster(runs, check_cluster(self.executor))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -87,7 +100,7 @@ def main(options: Options) -> int:
         missing = [run for run in every if run.recorded() is None]
         prepare(missing)
         with tqdm(total=len(every), initial=len(every) - len(missing), unit="search") as bar:
-            for _ in in_processes(missing, options.workers):
+            for _ in options.made(missing):
                 bar.update()
         records = {name: [run.make() for run in of_agent] for name, of_agent in runs.items()}
         comparison = Comparison(records, options.score)

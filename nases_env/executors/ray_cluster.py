@@ -69,9 +69,9 @@ def connect(address: str | None, workers: int, seconds: float) -> bool:
             else:
                 _check_answer(found, seconds)
                 ray.init(found, logging_level=QUIET)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            if isinstance(error, WorkerStartError):
-                raise
+        except WorkerStartError:
+            raise
+        except Exception as error:  # Ray raises many kinds, Exception itself among them
             where = "started" if found is None else f"reached at {found}"
             raise WorkerStartError(f"the Ray cluster cannot be {where}: {error}. {HINT}") from error
     _users, _address = 1, address

@@ -1,11 +1,14 @@
 """A Ray cluster on this machine."""
 
+import os
+
 import pytest
 
 
 @pytest.fixture(scope="session")
 def ray_cluster():
     """A cluster of two nodes with a CPU each, and a head without one."""
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # of which a busy machine needs more than 30
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 

@@ -12,9 +12,9 @@ SUMMARY = (
 )  # fmt: skip
 
 
-def _compare(run, out, *more, agents=("evolution:population=5", "random-origin"), seeds=3, children=12):
+def _compare(run, out, *more, agents=("evolution:population=5", "random-origin"), seeds=3, children=12, **environment):
     arguments = ["--agents", *agents, "--seeds", seeds, "--children", children, "--out", out, *more]
-    return run("compare.py", *arguments)
+    return run("compare.py", *arguments, **environment)
 
 
 def _rows(path):
@@ -100,6 +100,25 @@ def test_searches_are_reproducible(run, compared, tmp_path):
         assert (one["children"], one["chosen"]) == (other["children"], other["chosen"])
 
 
+def test_searches_on_a_cluster_find_the_same_and_are_recorded_here(run, compared, tmp_path):
+    pytest.importorskip("ray")
+    arguments = (run, tmp_path, "--executor", "ray:cpu*2")
+    done = _compare(*arguments, RAY_ADDRESS="local")
+    assert done.returncode == 0, done.stderr
+    found = {path.relative_to(tmp_path): path for path in tmp_path.rglob("seed*.json")}
+    assert len(found) == 9
+    for name, path in found.items():
+        assert _told(path) == _told(compared[0] / name)
+    before = {path: path.stat().st_mtime_ns for path in found.values()}
+    assert _compare(*arguments, RAY_ADDRESS="127.0.0.1:1").returncode == 0  # nothing is left to be made
+    assert {path: path.stat().st_mtime_ns for path in found.values()} == before
+
+
+def _told(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return record["run"], record["chosen"], [{**child, "seconds": 0} for child in record["children"]]
+
+
 def test_a_killed_comparison_goes_on(start, run, tmp_path):
     arguments = ["--agents", "lstm", "--seeds", 3, "--children", 60, "--out", tmp_path]
     process = start("compare.py", *arguments)
@@ -147,6 +166,7 @@ def test_real_children_are_compared_with_journals(run, tmp_path):
         (("random:population=3",), (), "random has no settings population"),
         (("random",), ("--env-keywords", "device=cpu"), "device"),
         (("random",), ("--first-seed", "-1"), "--first-seed at least 0"),
+        (("random",), ("--executor", "processes:2"), "expected a Ray cluster: ray:cpu*16"),
     ],
 )
 def test_wrong_entries_are_told_before_anything_is_searched(run, tmp_path, agents, more, words):
