@@ -159,8 +159,10 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     ## Executors
 
     `executor` says where children are trained; no result depends on it. `inline` is this process. `processes:4` trains
-    four children at once in processes of this host; one that dies is replaced and its child tried again. It may be an
-    object: see `nases_env.executors.Executor`. It is given the task, which names the data by a digest, and the data; a
+    four children at once in processes of this host; one that dies is replaced and its child tried again. `ray:cuda*8`
+    trains eight on the nodes of a Ray cluster, each with a GPU of its own, whatever this host has; `ray:cpu*8` does
+    without GPUs, and `ray://HOST:PORT/cuda*8` names the cluster (`pip install 'nases-env[ray]'`). It may be an object:
+    see `nases_env.executors.Executor`. It is given the task, which names the data by a digest, and the data; a
     process that holds other data refuses the task. Copies of the environment have copies of it.
 
     ## Arguments
@@ -195,7 +197,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     |               |              |               | wrote: short for `evaluator="surrogate:…"`                        |
     | `noise`       | bool         | `False`       | whether a surrogate's accuracies vary with the child seed         |
     | `executor`    | str, object  | `None`        | where children are trained: `inline` (this process),              |
-    |               |              |               | `processes:N` (replaced if they die), an Executor; None: `workers`|
+    |               |              |               | `processes:N` (replaced if they die), `ray:cuda*N`, `ray:cpu*N`   |
+    |               |              |               | (on a Ray cluster), an Executor; None: `workers`                  |
 
     Decoders: `autoencoder-profiles` (macro; the MLP of version 1, trained on layers that vary together along the depth,
     so that each number of an action changes many of them), `autoencoder` (trained on independent numbers, as in the

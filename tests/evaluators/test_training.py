@@ -148,6 +148,35 @@ def test_a_child_that_an_executor_lost_is_measured(evaluation):
     assert timeout.parameters == evaluation.parameters != crash.parameters
 
 
+@pytest.mark.parametrize(("workers", "begun"), [(1, "in order"), (2, "longest first"), (3, "in order")])
+def test_the_longest_children_begin_first_where_some_have_to_wait(workers, begun):
+    class Remembers:
+        here = False
+
+        def __init__(self):
+            self.workers, self.jobs = workers, []
+
+        def start(self, task, data):
+            pass
+
+        def run(self, jobs):
+            self.jobs = jobs
+            return ((index, Evaluation(parameters=job.seed)) for index, job in enumerate(jobs))
+
+        def close(self):
+            pass
+
+    executor = Remembers()
+    subject = TrainingEvaluator("digits", "nowhere", resolve(TINY | {"threads": 1}), "cpu", executor)
+    flops = [subject.measure(child).flops for child in ARCHITECTURES]
+    assert flops != sorted(flops, reverse=True)
+    found = dict(subject.evaluate(ARCHITECTURES, [5, 6, 7]))
+    assert [found[index].parameters for index in range(3)] == [5, 6, 7]
+    seeds = [job.seed for job in executor.jobs]
+    longest = [seed for _, seed in sorted(zip(flops, (5, 6, 7), strict=True), reverse=True)]
+    assert seeds == (longest if begun == "longest first" else [5, 6, 7])
+
+
 def test_every_architecture_needs_a_seed():
     with pytest.raises(ValueError, match="shorter"):
         list(evaluator().evaluate(ARCHITECTURES[:2], [0]))

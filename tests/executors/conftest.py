@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def ray_cluster():
-    """A cluster of two nodes with a CPU each, and a head without one."""
+    """A cluster of two nodes with two CPUs each, and a head without one."""
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # of which a busy machine needs more than 30
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
@@ -17,7 +17,7 @@ def ray_cluster():
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": settings}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=2)
     yield cluster
     cluster.shutdown()
 
