@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from nases_env.evaluation import Evaluation, Evaluations
+from nases_env.executors.base import Job
 from nases_env.search_spaces import Architecture
 
 
@@ -42,4 +43,16 @@ class RowsEvaluator(typing.Protocol):
             rows: Of the search space, (K, m).
             keys: The architectures' keys.
             seeds: The children's seeds.
+        """
+
+
+@typing.runtime_checkable
+class StreamEvaluator(typing.Protocol):
+    """Also takes children while it evaluates others, so that none of its workers waits."""
+
+    def evaluate_stream(self, jobs: Iterable[Job | None]) -> Iterator[tuple[int, Evaluation]]:
+        """Yield (index, evaluation) in order of completion, as `evaluate` does.
+
+        Args:
+            jobs: What to evaluate. Where there is a None among them, others come later; see `Executor.run`.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from nases_env.children import datasets
@@ -97,12 +97,21 @@ class TrainingEvaluator:
             WorkerStartError: If no worker gets ready, or no process can be started: why, and what to do.
         """
         jobs = [Job(*each) for each in zip(architectures, seeds, strict=True)]
-        self.executor.start(self.task, self.data)
         order = self._order(jobs)
-        for place, found in self.executor.run([jobs[index] for index in order]):
-            index = order[place]
+        for place, found in self.evaluate_stream([jobs[index] for index in order]):
+            yield order[place], found
+
+    def evaluate_stream(self, jobs: Iterable[Job | None]) -> Iterator[tuple[int, Evaluation]]:
+        """Train children that may come while others are trained; see `StreamEvaluator`.
+
+        Raises:
+            WorkerStartError: As `evaluate`.
+        """
+        begun: list[Job] = []
+        self.executor.start(self.task, self.data)
+        for index, found in self.executor.run(_noted(jobs, begun)):
             if isinstance(found, str):
-                found = dataclasses.replace(self.measure(jobs[index].architecture), failure=found)
+                found = dataclasses.replace(self.measure(begun[index].architecture), failure=found)
             yield index, found
 
     def measure(self, architecture: Architecture) -> Evaluation:
@@ -146,3 +155,11 @@ def _device(device: str, executor: Executor) -> str:
             "device in the executor"
         )
     return there
+
+
+def _noted(jobs: Iterable[Job | None], begun: list[Job]) -> Iterator[Job | None]:
+    """The jobs, each of which is noted down when it is begun."""
+    for job in jobs:
+        if job is not None:
+            begun.append(job)
+        yield job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from nases_env.evaluation import Evaluation
@@ -24,6 +24,11 @@ class Job(NamedTuple):
 
     architecture: Architecture
     seed: int
+
+
+def available(jobs: Iterator[Job | None]) -> Iterator[Job]:
+    """The jobs that can be begun now: up to a None, behind which others come later, or up to the end."""
+    return iter(lambda: next(jobs, None), None)
 
 
 class Limits(typing.Protocol):
@@ -121,8 +126,11 @@ class Executor(typing.Protocol):
             ValueError: If the data have another digest than the task says, or another task was started and not closed.
         """
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Evaluation | Lost]]:
+    def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[int, Evaluation | Lost]]:
         """Yield (index, what came of the job) in order of completion.
+
+        Jobs may come while others run: where there is a None among them, no job is left to begin until one of those
+        that run has been told. They are asked for again after each job that is told; `available` gives those there are.
 
         That is the child's evaluation; or `crash` where its worker was lost as often as it may be, or `timeout` where
         it did not answer, of which the evaluator makes a failure. The caller may stop asking: what has not begun is

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from nases_env.evaluation import Evaluation
-from nases_env.executors.base import Data, Job, Task, Work, check_start
+from nases_env.executors.base import Data, Job, Task, Work, available, check_start
 
 
 class InlineExecutor:
@@ -24,11 +24,11 @@ class InlineExecutor:
         if self._task is None:
             self._task, self._work = task, task.open(data)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Evaluation]]:
+    def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[int, Evaluation]]:
         """See `Executor.run`; the order is that of the jobs."""
         assert self._work is not None, "start comes before run"
         work = self._work
-        return ((index, work(*job)) for index, job in enumerate(jobs))
+        return ((index, work(*job)) for index, job in enumerate(available(iter(jobs))))
 
     def close(self) -> None:
         """See `Executor.close`."""

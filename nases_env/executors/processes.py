@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
@@ -58,7 +58,7 @@ class ProcessExecutor:
         if self._task is None:
             self._task, self._data, self._worked = task, data, False
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Evaluation | Lost]]:
+    def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[int, Evaluation | Lost]]:
         """See `Executor.run`."""
         assert self._task is not None, "start comes before run"
         retries = self._task.limits.crash_retries

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Collection, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from nases_env.evaluation import Evaluation
-from nases_env.executors.base import Job, Lost
+from nases_env.executors.base import Job, Lost, available
+
+
+class _Attempt(NamedTuple):
+    """One try of a job."""
+
+    number: int
+    """The job's index."""
+    job: Job
+    before: int
+    """Tries before it."""
 
 
 def schedule(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job | None],
     submit: Callable[[Job], Future],
     wait: Callable[[Collection[Future]], Collection[Future]],
     retries: int,
@@ -21,27 +32,34 @@ def schedule(
     """Yield (index, what came of the job) in order of completion.
 
     Args:
-        jobs: What to do.
+        jobs: What to do, see `Executor.run`.
         submit: Starts a job. Its future raises TimeoutError where a worker did not answer in time.
         wait: Waits until some futures have ended and returns those; one that it returns before its end is lost. Where
             workers are gone that had taken some, it returns all of these at once: nobody else will end them.
         retries: How often a job is tried again whose worker was lost.
         lost: What a future raises whose worker was lost. Whatever else it raises is raised here.
     """
-    attempts = [0] * len(jobs)
-    running: dict[Future, int] = {}
+    source, numbers = iter(jobs), itertools.count()
+    running: dict[Future, _Attempt] = {}
+
+    def begin(attempt: _Attempt) -> None:
+        running[submit(attempt.job)] = attempt
+
+    def begin_new() -> None:
+        for job in available(source):
+            begin(_Attempt(next(numbers), job, before=0))
+
     try:
-        for index, job in enumerate(jobs):
-            running[submit(job)] = index
+        begin_new()
         while running:
             for future in wait(running):
-                index = running.pop(future)
-                attempts[index] += 1
+                number, job, before = running.pop(future)
                 found = _outcome(future, lost)
-                if found == "crash" and attempts[index] <= retries:
-                    running[submit(jobs[index])] = index
+                if found == "crash" and before < retries:
+                    begin(_Attempt(number, job, before + 1))
                 else:
-                    yield index, found
+                    yield number, found
+                    begin_new()
     finally:
         for future in running:
             future.cancel()

@@ -134,6 +134,7 @@ def test_a_child_that_an_executor_lost_is_measured(evaluation):
             assert task.digest == data.digest
 
         def run(self, jobs):
+            assert len(list(jobs)) == 2
             yield 1, "timeout"
             yield 0, "crash"
 

@@ -57,6 +57,26 @@ def test_it_does_every_job(started):
     assert run(started) == FOUND
 
 
+def test_jobs_may_come_while_others_run(started):
+    told = []
+
+    def jobs():
+        yield JOBS[0]
+        for job in JOBS[1:]:
+            while not told:
+                yield None
+            told.clear()
+            yield job
+        while True:
+            yield None
+
+    found = []
+    for index, evaluation in started.run(jobs()):
+        found.append((index, evaluation))
+        told.append(index)
+    assert found == [*enumerate(FOUND)]
+
+
 def test_it_says_how_many_jobs_it_does_at_once(started):
     assert started.workers == (1 if started.here else 2)
 

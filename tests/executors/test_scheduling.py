@@ -31,8 +31,8 @@ class Fates:
             future.set_result(fate)
         return future
 
-    def run(self, retries=1, wait=None):
-        jobs = [Job("a", seed) for seed in range(len(self.fates))]
+    def run(self, retries=1, wait=None, jobs=None):
+        jobs = jobs or [Job("a", seed) for seed in range(len(self.fates))]
         return schedule(jobs, self.submit, wait or (lambda running: list(running)[:1]), retries, (Lost,))
 
 
@@ -91,3 +91,15 @@ def test_where_a_job_cannot_be_submitted_those_before_it_are_cancelled():
     with pytest.raises(RuntimeError, match="no more processes"):
         list(fates.run())
     assert fates.futures[0].cancelled()
+
+
+def test_jobs_that_come_later_begin_when_one_that_runs_was_told():
+    fates = Fates([GOOD], [Lost(), GOOD], [GOOD], [GOOD])
+    found = fates.run(jobs=iter([Job("a", 0), Job("a", 1), None, Job("a", 2), None, None, Job("a", 3), None]))
+    begun = [(next(found)[0], list(fates.submitted)) for _ in range(4)]
+    assert begun == [(0, [0, 1]), (2, [0, 1, 2, 1]), (1, [0, 1, 2, 1]), (3, [0, 1, 2, 1, 3])]
+    assert list(found) == []
+
+
+def test_where_none_runs_and_none_is_there_it_ends():
+    assert list(Fates([GOOD]).run(jobs=iter([None, Job("a", 0)]))) == []
