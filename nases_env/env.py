@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
 
     `gym.make_vec` searches several times side by side. Within one search, `env.get_wrapper_attr("prefetch")(actions)`
     with (K, 20) actions trains the children of the next K steps, as many at once as there are `workers`.
+    `prefetch_as_completed(actions, ahead)` takes actions one by one, so that `ahead` children are always in training,
+    and tells which of them is known and to be stepped next.
 
     `env.get_wrapper_attr("prepare")()` reads the data, so that errors in them come before a search starts.
 
@@ -348,6 +350,38 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
         rest = checked[len(self._prefetched) :]  # after an error, those before it are known already
         for action, child in zip(rest, self.pipeline.walk(rest, [self._episode.child_seed] * len(rest)), strict=True):
             self._prefetched.append((action, child))
+
+    def prefetch_as_completed(self, actions: Iterable[np.ndarray], ahead: int) -> Iterator[int]:
+        """Train the children of actions side by side; whichever is known first is stepped first.
+
+        Results are recorded in the order in which they are told. An environment with a journal of an earlier start
+        tells its children in the order that they were told in then.
+
+        Args:
+            actions: Actions (20,) in [0, 1]. One is taken whenever fewer than `ahead` children are waited for, and may
+                depend on what was told of others.
+            ahead: How many children are trained side by side, at least 1.
+
+        Yields:
+            The index of the action that is to be stepped next, before anything else.
+
+        Raises:
+            ResetNeeded, ValueError, FileNotFoundError, WorkerStartError: See `step`.
+        """
+        if not self._episode.started:
+            raise ResetNeeded("call reset() before prefetch_as_completed(): it draws the seed that all children share")
+        if ahead < 1:
+            raise ValueError(f"ahead is {ahead}; expected a number of children, at least 1")
+        size, seed = self.decoder.action_size, self._episode.child_seed
+        checked = (in_box("numbers of an action", each, (size,), 0.0, 1.0).astype(np.float32) for each in actions)
+        for index, action, child in self.pipeline.walk_as_completed(checked, seed, ahead):
+            self._prefetched.append((action, child))
+            yield index
+            if self._prefetched or self._episode.child_seed != seed:
+                raise ValueError(
+                    f"action {index} was told and not stepped; step each action before you ask for the next one, and "
+                    "begin anew after a reset"
+                )
 
     def _check_prefetched(self, actions: np.ndarray) -> None:
         for (expected, _), action in zip(self._prefetched, actions, strict=False):

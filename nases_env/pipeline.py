@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -12,6 +13,7 @@ from nases_env.embeddings import Decoder
 from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.evaluators.base import Evaluator, RowsEvaluator
 from nases_env.evaluators.choice import check_fingerprint
+from nases_env.flight import Asked, Flight
 from nases_env.ledger import EvaluationId, Ledger
 from nases_env.rewards import Reward
 from nases_env.search_spaces import Architecture, SearchSpace
@@ -128,6 +130,49 @@ class Pipeline:
         found = self._evaluations(ledger, evaluator, actions, architectures, child_seeds)
         for origin, row, architecture, rewarded in zip(origins, rows, architectures, found, strict=True):
             yield Walk(origin, row, architecture, *rewarded)
+
+    def walk_as_completed(
+        self, actions: Iterable[np.ndarray], child_seed: int, ahead: int
+    ) -> Iterator[tuple[int, np.ndarray, Walk]]:
+        """Walk from actions (n,) in [0, 1], several at a time, in order of completion.
+
+        The ledger keeps that order: where it holds children of an earlier start, they are told in the order of that
+        one, and what was not told of yet is evaluated again.
+
+        Args:
+            actions: An action is taken whenever fewer than `ahead` children are waited for; what was told of others may
+                decide it.
+            child_seed: Seed of every child.
+            ahead: How many children are evaluated side by side.
+
+        Yields:
+            The action's index in `actions`, the action, and its child, as soon as that is known and recorded.
+
+        Raises:
+            LedgerMismatchError: If the ledger's journal belongs to another run.
+        """
+        ledger = self.ledger
+        flight = Flight(ledger, self.evaluator)
+        first, coming = ledger.children, enumerate(actions)
+        while True:
+            for index, action in itertools.islice(coming, ahead - len(flight)):
+                flight.add(self._ask(first + index, action, flight.fingerprint, child_seed))
+            if not len(flight):
+                return
+            replayed = flight.replayed()
+            asked, evaluation = replayed or flight.next_known()
+            reward = self._reward(evaluation)
+            if replayed is None:
+                ledger.record(asked.action, asked.identity, asked.architecture, evaluation, reward, asked.number)
+            walk = Walk(asked.origin, asked.row, asked.architecture, evaluation, reward)
+            yield asked.number - first, asked.action, walk
+
+    def _ask(self, number: int, action: np.ndarray, fingerprint: str | None, child_seed: int) -> Asked:
+        (origin,) = self.decoder.decode(action[None])
+        (row,) = self.space.discretise(origin[None])
+        architecture = self.space.architecture(row)
+        identity = EvaluationId(fingerprint or "", architecture.key, child_seed)
+        return Asked(number, action, origin, row, architecture, identity)
 
     @staticmethod
     def _repeated(known: Mapping[int, Evaluation | None], first: int) -> Evaluation | None:

@@ -6,7 +6,7 @@ import copy
 import json
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NOT_REUSABLE = ("out_of_memory", "timeout", "crash")
 """Failures that say something about the machine, not about the child: no hit for another run."""
+RESUME = "Resume with the options and versions it was started with, or start another journal and reuse this one"
+"""What to do where a journal is another run's."""
 
 
 class JournalLedger(Ledger):
@@ -84,6 +86,22 @@ class JournalLedger(Ledger):
         """Children that the file held when it was opened."""
         return len(self._replayable)
 
+    def replay_told(self, asked: Mapping[int, tuple[np.ndarray, EvaluationId]]) -> tuple[int, Evaluation] | None:
+        """The journal's evaluation of the child that it holds next; see `Ledger.replay_told`."""
+        if self.children >= self.recorded:
+            return None
+        told = self._replayable[self.children].asked
+        number = self.children if told is None else told
+        if number not in asked:
+            raise LedgerMismatchError(
+                f"{self.path} holds as child {self.children} the one that was asked for as number {number}; this run "
+                f"waits for the numbers {', '.join(map(str, sorted(asked)))}. {RESUME}",
+                self.children,
+            )
+        evaluation = self.replay(*asked[number])
+        assert evaluation is not None
+        return number, evaluation
+
     def replay(self, action: np.ndarray, identity: EvaluationId) -> Evaluation | None:
         """The journal's evaluation of the next child; see `Ledger.replay`."""
         if self.children >= self.recorded:
@@ -92,8 +110,7 @@ class JournalLedger(Ledger):
         if _params(action) != trial.params or trial.identity != identity:
             raise LedgerMismatchError(
                 f"{self.path} holds child {self.children} as {trial.identity} from action "
-                f"{list(trial.params.values())}; this run asks for {identity} from action {action.tolist()}. "
-                "Resume with the options and versions it was started with, or start another journal and reuse this one",
+                f"{list(trial.params.values())}; this run asks for {identity} from action {action.tolist()}. {RESUME}",
                 self.children,
             )
         self.children += 1
@@ -106,8 +123,9 @@ class JournalLedger(Ledger):
         architecture: Architecture,
         evaluation: Evaluation,
         reward: float,
+        asked: int | None = None,
     ) -> None:
-        """Append the next child's trial and wait until the disk has it.
+        """Append the next child's trial and wait until the disk has it; see `Ledger.record`.
 
         Raises:
             OSError: If it could not be written; the file is as it was, and the evaluation is found again in memory.
@@ -118,6 +136,8 @@ class JournalLedger(Ledger):
         params = _params(action)
         found = written(identity, evaluation) | {"architecture_json": json.loads(architecture.to_json())}
         found["child"] = self.children  # where a clock ticks slowly, two children's lines would else be the same
+        if asked not in (None, self.children):
+            found["asked"] = asked
         trial = create_trial(
             value=reward,
             params=params,
@@ -126,7 +146,7 @@ class JournalLedger(Ledger):
         )
         self._found.setdefault(identity, copy.deepcopy(evaluation))
         self._append(trial)
-        super().record(action, identity, architecture, evaluation, reward)
+        super().record(action, identity, architecture, evaluation, reward, asked)
 
     def _append(self, trial: FrozenTrial) -> None:
         lost = f"child {self.children} could not be written"

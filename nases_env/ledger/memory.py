@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +57,21 @@ class Ledger:
         """
         return None
 
+    def replay_told(self, asked: Mapping[int, tuple[np.ndarray, EvaluationId]]) -> tuple[int, Evaluation] | None:
+        """What an earlier start of this run was told of next, where children are told in the order they are known in.
+
+        Args:
+            asked: Action and identity of each child that was asked for and not told of yet, by its index in the order
+                in which children are asked for.
+
+        Returns:
+            The index of one of them, and its evaluation; None if it got no further.
+
+        Raises:
+            LedgerMismatchError: If it was told of none of them.
+        """
+        return None
+
     def find(self, identity: EvaluationId) -> Evaluation | None:
         """The evaluation of that identity, with 0 seconds, if there is one."""
         found = self._found.get(identity)
@@ -74,8 +90,18 @@ class Ledger:
         architecture: Architecture,
         evaluation: Evaluation,
         reward: float,
+        asked: int | None = None,
     ) -> None:
-        """Keep what was found for the next child; durable when it returns, if this ledger has a file."""
+        """Keep what was found for the next child; durable when it returns, if this ledger has a file.
+
+        Args:
+            action: The child's action.
+            identity: What makes its evaluation the same as another.
+            architecture: What was evaluated.
+            evaluation: What was found out.
+            reward: What that is worth.
+            asked: The child's index in the order in which children were asked for; None: it is the next one's.
+        """
         if self.remembers:
             self._found.setdefault(identity, copy.deepcopy(evaluation))
         self.children += 1

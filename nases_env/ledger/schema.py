@@ -45,6 +45,8 @@ class Trial(NamedTuple):
     """The reward."""
     identity: EvaluationId
     evaluation: Evaluation
+    asked: int | None
+    """Its index in the order in which children were asked for; None where that is the journal's order."""
 
 
 class NotWhole(ValueError):
@@ -106,7 +108,8 @@ def trial(operation: Mapping[str, Any]) -> Trial | None:
         raise NotASearch(f"its operation {code} tells of no evaluation")
     action, value = _action(operation), _value(operation)
     _check_optunas(operation)
-    return Trial(action, value, *evaluation(operation["user_attrs"]["evaluation"]))
+    found = operation["user_attrs"]["evaluation"]
+    return Trial(action, value, *evaluation(found), found.get("asked"))
 
 
 def written(identity: EvaluationId, evaluation: Evaluation) -> dict[str, Any]:
@@ -261,6 +264,9 @@ _EVALUATION = {
     "device": (_is_word, "a text"),
     "versions": (_are_versions, "a mapping of texts"),
 }
-_BESIDE = {"architecture_json": (lambda value: isinstance(value, dict), "an architecture's JSON")}
-"""What a record has beside the evaluation, for whoever takes the network away."""
+_BESIDE = {
+    "architecture_json": (lambda value: isinstance(value, dict), "an architecture's JSON"),
+    "asked": (_is_size, "the index of a child, at least 0"),
+}
+"""What a record may have beside the evaluation: the network, for whoever takes it away, and when it was asked for."""
 _REQUIRED = ("train_accuracy", "validation_accuracy", "parameters", "flops", "failure")

@@ -22,6 +22,7 @@ from nases_env.env import NASESEnv
 from nases_env.evaluators.child_training import ChildTraining
 from nases_env.ledger import read_trials
 from nases_env.search_spaces import MacroArchitecture
+from tests.evaluators.toys import Shuffling
 
 ROLLOUT = """
 import json, sys
@@ -267,6 +268,40 @@ class TestPrefetch:
         for wrong in (actions[0], 3):
             with pytest.raises(ValueError, match=r"expected \(K, 20\)"):
                 env.get_wrapper_attr("prefetch")(wrong)
+
+    def test_children_are_told_as_they_are_known_and_stepped_then(self, make, actions):
+        env, again = (make(evaluator=Shuffling()) for _ in range(2))
+        env.reset(seed=0)
+        told = []
+        for index in env.get_wrapper_attr("prefetch_as_completed")(iter(actions), 2):
+            origin, _, _, _, info = env.step(actions[index])
+            np.testing.assert_array_equal(origin, env.unwrapped.decoder.decode(actions[index][None])[0])
+            told.append((index, info["architecture_key"]))
+        again.reset(seed=0)
+        assert sorted(told) == [
+            (index, again.step(action)[4]["architecture_key"]) for index, action in enumerate(actions)
+        ]
+
+    @pytest.mark.parametrize("instead", [lambda env: None, lambda env: env.reset(seed=1)])
+    def test_what_was_told_is_stepped_before_the_next_one_is_asked_for(self, make, actions, instead):
+        env = make(evaluator=Shuffling())
+        env.reset(seed=0)
+        coming = env.get_wrapper_attr("prefetch_as_completed")(actions, 2)
+        next(coming)
+        instead(env)
+        with pytest.raises(ValueError, match="was told and not stepped; step each action before"):
+            next(coming)
+
+    def test_children_as_they_are_known_need_a_reset_and_right_arguments(self, make, actions):
+        env = make(evaluator=Shuffling())
+        as_completed = env.get_wrapper_attr("prefetch_as_completed")
+        with pytest.raises(ResetNeeded, match="before prefetch_as_completed"):
+            next(as_completed(actions, 2))
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="ahead is 0; expected a number of children, at least 1"):
+            next(as_completed(actions, 0))
+        with pytest.raises(ValueError, match=r"expected \(20,\)"):
+            next(as_completed([actions[0][:5]], 2))
 
 
 class TestRepeats:

@@ -39,6 +39,7 @@ def test_a_line_is_the_child_that_was_recorded(lines):
         *(("state", value) for value in (0, 2, None)),
         *(("params", value) for value in ({}, {"x": 0.5}, {"action_00": 2, "action_01": 0}, {"action_00": math.nan})),
         ("architecture_json", "none"),
+        *(("asked", value) for value in (-1, 0.0, "0", True, None)),
         ("datetime_complete", "yesterday"),
         ("datetime_start", None),
         ("distributions", {}),
