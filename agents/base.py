@@ -27,7 +27,7 @@ It runs behind a trace, which keeps a row of every child:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,7 +64,8 @@ class Agent(ABC):
     """Proposes children and learns from their rewards.
 
     What an agent has to remember of a proposal travels in the proposal's memo. So it may be asked again before it is
-    told of what it proposed earlier, and be told in any order, several proposals at once or one by one.
+    told of what it proposed earlier, and be told in any order, several proposals at once or one by one. It draws from
+    its generator when it is asked and when it is told, and looks at no clock: so a search that goes on is the same one.
 
     Args:
         env: The environment behind its trace; agents know Gymnasium and `get_wrapper_attr("space")`, `("decoder")`.
@@ -116,7 +117,14 @@ class Agent(ABC):
         """What was learned, to carry elsewhere; resuming a search needs none of it."""
         return {}
 
-    def run(self, env: Trace, children: int, start: Architecture | None = None, batch: int = 1) -> None:
+    def run(
+        self,
+        env: Trace,
+        children: int,
+        start: Architecture | None = None,
+        batch: int = 1,
+        asynchronous: bool = False,
+    ) -> None:
         """Search: build so many children.
 
         Args:
@@ -124,13 +132,27 @@ class Agent(ABC):
             children: The budget.
             start: A known network: the first state, and the first child is what its encoding decodes to.
             batch: Children that are chosen before any of them is known; workers train them at once.
+            asynchronous: Whether the next child is chosen as soon as one of the batch is known, so that so many are
+                always in training; else when all are.
         """
         state, _ = env.reset(seed=self.seed, options={} if start is None else {"architecture": start})
         if start is not None:
             state = self._build(env, self.start_from(state[None]))
+        if asynchronous:
+            self._run_asynchronously(env, children, state, batch)
         while env.steps < children:
             states = np.repeat(state[None], min(batch, children - env.steps), axis=0)
             state = self._build(env, self.ask(states))
+
+    def _run_asynchronously(self, env: Trace, children: int, state: np.ndarray, ahead: int) -> None:
+        """Build the rest of the budget, `ahead` children side by side; the state is that of the last one told."""
+
+        def proposals() -> Iterator[Proposal]:
+            for _ in range(children - env.steps):
+                yield from self.ask(state[None])  # the state that the loop below has come to
+
+        for proposal, reward, state in env.build_as_completed(proposals(), ahead):
+            env.log(self.tell([proposal], np.array([reward]), state[None]))
 
     def _build(self, env: Trace, proposals: list[Proposal]) -> np.ndarray:
         """Build proposals and learn from them; returns the origin vector of the last one, (m,)."""

@@ -93,14 +93,23 @@ class SB3Agent(Agent):
         actions, _ = self.model.predict(observations)
         return [Proposal(action, self.source) for action in ((actions + 1.0) / 2.0).astype(np.float32)]
 
-    def run(self, env: Trace, children: int, start: Architecture | None = None, batch: int = 1) -> None:
+    def run(
+        self,
+        env: Trace,
+        children: int,
+        start: Architecture | None = None,
+        batch: int = 1,
+        asynchronous: bool = False,
+    ) -> None:
         """Let the model collect and learn; a network to start from is its first state, no child.
 
         Raises:
             ValueError: If it should choose several children at once.
         """
-        if batch > 1:
-            raise ValueError(f"stable-baselines3's agents choose one child at a time; batch is {batch}")
+        if batch > 1 or asynchronous:
+            raise ValueError(
+                f"stable-baselines3's agents choose one child at a time; batch is {batch}, asynchronous {asynchronous}"
+            )
         env.default_source = self.source
         if start is not None:
             self.model.get_env().set_options({"architecture": start})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -90,6 +90,35 @@ class Trace(gym.Wrapper, RecordConstructorArgs):
             self.get_wrapper_attr("prefetch")(np.stack([proposal.action for proposal in proposals]))
         steps = [self._step(proposal.action, proposal.source) for proposal in proposals]
         return np.array([step[1] for step in steps]), np.array([step[0] for step in steps])
+
+    def build_as_completed(
+        self, proposals: Iterable[Proposal], ahead: int
+    ) -> Iterator[tuple[Proposal, float, np.ndarray]]:
+        """Build what an agent proposes, side by side, and record it in order of completion.
+
+        Args:
+            proposals: One is taken whenever fewer than `ahead` children are waited for, and may depend on what was told
+                of others.
+            ahead: How many children are trained side by side.
+
+        Yields:
+            A proposal, its reward and the origin vector (m,) that it built, as soon as they are known.
+
+        Raises:
+            RuntimeError: If there are more proposals than the budget has children.
+        """
+        waiting: dict[int, Proposal] = {}
+
+        def actions() -> Iterator[np.ndarray]:
+            for index, proposal in enumerate(proposals):
+                self._check_budget(len(waiting) + 1)
+                waiting[index] = proposal
+                yield proposal.action
+
+        for index in self.get_wrapper_attr("prefetch_as_completed")(actions(), ahead):
+            proposal = waiting.pop(index)
+            origin, reward, *_ = self._step(proposal.action, proposal.source)
+            yield proposal, float(reward), origin
 
     def log(self, numbers: dict[str, float]) -> None:
         """Take an agent's numbers; they are not kept here, but a recorder writes them."""

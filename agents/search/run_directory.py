@@ -262,6 +262,8 @@ def _spell_out(settings: dict[str, Any], written: int) -> None:
     options, environment = settings["options"], settings["environment"]
     if isinstance(reinforce := options.get("reinforce"), dict):
         options["reinforce"] = EARLIER | reinforce
+    if "batch" in options:  # a collection has none
+        options.setdefault("asynchronous", False)
     if written < 2 and options.get("decoder") is None and _is_own(environment["id"]):
         options["decoder"] = environment["keywords"].setdefault("decoder", EARLIER_DECODER)
 

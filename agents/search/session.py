@@ -115,7 +115,7 @@ class Session:
             raise ValueError(f"{settings.agent} cannot be made with {self._agent_settings}: {error}") from error
         interrupted = False
         try:
-            agent.run(recorder, settings.children, self.start, settings.batch)
+            agent.run(recorder, settings.children, self.start, settings.batch, settings.asynchronous)
         except KeyboardInterrupt:
             interrupted = True
         recommended = agent.recommend(recorder)

@@ -87,6 +87,9 @@ class SearchSettings:
     batch: int = 1
     """Children that are chosen before any of them is known, so that as many workers have something to do. Unlike the
     number of workers it changes the search."""
+    asynchronous: bool = False
+    """Whether the next child is chosen as soon as one of the batch is known, so that no worker waits for the slowest.
+    The journal keeps the order in which children were known, and a resumed search follows it."""
 
     recipe: Literal["ours", "paper", "embedding"] = "ours"
     """Settings that the options of reinforce start from; `embedding`: with a critic that sees embeddings alone."""
@@ -98,6 +101,11 @@ class SearchSettings:
             raise ValueError(f"--children {self.children} has to be at least 1, --seed {self.seed} at least 0")
         if self.batch < 1:
             raise ValueError(f"--batch {self.batch} has to be at least 1")
+        if self.asynchronous and self.batch == 1:
+            raise ValueError(
+                "--asynchronous keeps as many children in training as --batch says, and that is 1; give --batch at "
+                "least as many as there are --workers"
+            )
 
     def agent_class(self) -> type[agents.Agent]:
         """The agent's class.

@@ -1,15 +1,19 @@
 """What every agent gets from the base class: the loop, and a search that starts from a known network."""
 
+import contextlib
 import csv
 import dataclasses
 import doctest
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 import agents
 from agents import Agent, Proposal
 from agents.search.recorder import Recorder
+from agents.trace import Trace
+from tests.evaluators.toys import Shuffling
 
 
 class Watching(Agent):
@@ -76,6 +80,73 @@ def test_a_batch_is_chosen_before_any_of_it_is_known(closed_form, known, tmp_pat
         assert [row["source"] for row in csv.DictReader(file)] == ["start"] + ["centre"] * 7
 
 
+def _asynchronous(agent_class, folder, children=9, known=None):
+    """A search with a journal; returns its trace and its agent."""
+    env = gym.make("NASES-v0", evaluator=Shuffling(), reward="validation", ledger=str(folder / "journal.log"))
+    trace = Trace(env, children)
+    agent = agent_class(trace, 0)
+    with contextlib.suppress(KeyboardInterrupt):
+        agent.run(trace, children, known, batch=3, asynchronous=True)
+    env.close()
+    return trace, agent
+
+
+def test_asynchronously_it_is_told_of_one_child_and_asked_for_another(known, tmp_path):
+    class Noting(Watching):
+        events = ""
+
+        def ask(self, states):
+            self.events += "a" * len(states)
+            return super().ask(states + self.rng.random(states.shape))
+
+        def tell(self, proposals, rewards, next_states):
+            self.events += "t" * len(proposals)
+            return super().tell(proposals, rewards, next_states)
+
+    trace, agent = _asynchronous(Noting, tmp_path, 9, known)
+    assert agent.events == "t" + "aaa" + "ta" * 5 + "ttt"
+    assert [row["source"] for row in trace.rows] == ["start"] + ["centre"] * 8
+    for (proposal,), (reward,), (state,) in agent.seen:
+        np.testing.assert_array_equal(state, trace.get_wrapper_attr("decoder").decode(proposal.action[None])[0])
+        assert reward in [row["reward"] for row in trace.rows]
+
+
+def test_asynchronously_it_is_asked_in_the_state_of_the_child_that_it_was_told_of_last(tmp_path):
+    class Drawing(Watching):
+        def ask(self, states):
+            return [Proposal(self.rng.random(20, np.float32), "drawn", state) for state in states]
+
+    _, agent = _asynchronous(Drawing, tmp_path)
+    states = {agent.seen[i][2][0].tobytes() for i in range(9)}
+    first = [proposal.memo for (proposal,), *_ in agent.seen if proposal.memo.tobytes() not in states]
+    assert len(first) == 3 and all((state == first[0]).all() for state in first)
+    asked_after = {proposal.memo.tobytes() for (proposal,), *_ in agent.seen} - {first[0].tobytes()}
+    assert asked_after == {agent.seen[i][2][0].tobytes() for i in range(6)}
+
+
+@pytest.mark.parametrize("method", ["ask", "tell"])
+@pytest.mark.parametrize("name", ["reinforce", "evolution"])
+def test_killed_while_an_agent_thinks_an_asynchronous_search_goes_on(name, method, tmp_path):
+    class Killed(agents.find(name)):
+        calls = 0
+
+        def __getattribute__(self, attribute):
+            if attribute == method:
+                self.calls += 1
+                if self.calls == 6:
+                    raise KeyboardInterrupt
+            return super().__getattribute__(attribute)
+
+    def rows(trace):
+        return [(row["architecture_key"], row["source"], row["reward"]) for row in trace.rows]
+
+    (tmp_path / "killed").mkdir()
+    whole = rows(_asynchronous(agents.find(name), tmp_path)[0])
+    before = rows(_asynchronous(Killed, tmp_path / "killed")[0])
+    assert before == whole[: {"ask": 3, "tell": 6}[method]]
+    assert rows(_asynchronous(agents.find(name), tmp_path / "killed")[0]) == whole
+
+
 def test_the_encoding_of_a_known_network_is_the_first_child(closed_form, known, tmp_path):
     seen, env, sources = _search(closed_form, tmp_path, known)
     assert sources == ["start", "centre", "centre"]
@@ -118,6 +189,8 @@ def test_agents_of_stable_baselines3_refuse_a_batch(closed_form, tmp_path):
     recorder = Recorder(closed_form(), tmp_path, 4, progress=False)
     with pytest.raises(ValueError, match="one child at a time; batch is 2"):
         agents.find("ppo")(recorder, 0).run(recorder, 4, batch=2)
+    with pytest.raises(ValueError, match="asynchronous True"):
+        agents.find("ppo")(recorder, 0).run(recorder, 4, asynchronous=True)
     recorder.close()
 
 

@@ -1,5 +1,6 @@
 """What every agent has to do: stay in the box, follow its seed, replay after a kill, find what is easy to find."""
 
+import contextlib
 import copy
 import dataclasses
 
@@ -10,6 +11,7 @@ import pytest
 import agents
 from agents.reinforce import ReinforceSettings
 from agents.trace import Trace
+from tests.evaluators.toys import Shuffling
 
 LEARNERS = [name for name in agents.NAMES if not name.startswith("random")]
 BATCHES = [name for name in agents.NAMES if agents.find(name).batches]
@@ -123,6 +125,30 @@ class TestEveryAgentThatIsAskedAndTold:
             assert all(np.isfinite(number) for number in numbers.values())
         assert [row["source"] for row in trace.rows[children:]] == [proposal.source for proposal in sum(asked, [])]
         return agent.ask(states[:1])
+
+    def test_an_asynchronous_search_goes_on_wherever_it_was_killed(self, name, tmp_path):
+        def search(journal, fail_at=None):
+            env = gym.make(
+                "NASES-v0",
+                evaluator=Shuffling(fail_at=fail_at),
+                reward="validation",
+                ledger=str(tmp_path / journal),
+                **agents.find(name).env_kwargs,
+            )
+            trace = Trace(env, CHILDREN)
+            agent = agents.find(name)(trace, 0, agents.make_settings(name, SETTINGS.get(name, {})))
+            with contextlib.suppress(KeyboardInterrupt):
+                agent.run(trace, CHILDREN, batch=4, asynchronous=True)
+            env.close()
+            return [(row["architecture_key"], row["source"], row["reward"]) for row in trace.rows]
+
+        whole = search("whole.log")
+        assert len(whole) == CHILDREN
+        for fail_at in np.random.default_rng(0).choice(CHILDREN - 1, 3, replace=False).tolist():
+            journal = f"killed{fail_at}.log"
+            before = search(journal, fail_at)
+            assert fail_at <= len(before) < CHILDREN and before == whole[: len(before)]
+            assert search(journal) == whole
 
 
 @pytest.mark.parametrize("name", BATCHES)

@@ -63,3 +63,28 @@ def test_proposals_beyond_the_budget_are_refused_before_any_is_built(trace):
 def test_no_proposals_are_refused(trace):
     with pytest.raises(ValueError, match="no proposals to build"):
         trace.build([])
+
+
+def test_children_are_recorded_as_they_are_known(trace):
+    proposals = _proposals("one", "two", "three")
+
+    def last_first(actions, ahead):
+        assert ahead == 3 and len(list(actions)) == 3
+        yield from (2, 1, 0)
+
+    trace.env.prefetch_as_completed = last_first
+    built = list(trace.build_as_completed(iter(proposals), 3))
+    assert [proposal.source for proposal, *_ in built] == ["three", "two", "one"]
+    assert [row["source"] for row in trace.rows] == ["three", "two", "one"]
+    for proposal, reward, origin in built:
+        assert reward == proposal.action.mean()
+        np.testing.assert_array_equal(origin, trace.env.decoder.decode(proposal.action[None])[0])
+
+
+def test_children_beyond_the_budget_are_refused_before_they_are_in_flight(trace):
+    trace.env.prefetch_as_completed = lambda actions, ahead: iter([len(list(actions))])
+    trace.build(_proposals("one"))
+    building = trace.build_as_completed(iter(_proposals("two", "three", "four")), 3)
+    with pytest.raises(RuntimeError, match="budget of 3 children has 2 left, too few to build 3 more"):
+        next(building)
+    assert trace.steps == 1

@@ -136,6 +136,28 @@ def test_children_chosen_together_are_trained_at_once_with_the_same_results_and_
     assert _children(killed) == _children(alone)
 
 
+def test_an_asynchronous_search_goes_on_in_the_order_in_which_its_children_were_known(run, start, tmp_path):
+    folder = tmp_path / "run"
+    process = start("search.py", *_arguments(folder), "--batch", 4, "--workers", 2, "--asynchronous")
+    _wait_for_trials(folder, process, 5)
+    process.kill()
+    process.wait()
+    before = [(trial.params, trial.value, trial.user_attrs) for trial in read_trials(folder / "journal.log")]
+    done = run("search.py", "--run-dir", folder, "--resume")
+    assert done.returncode == 0, done.stderr
+    trials = read_trials(folder / "journal.log")
+    assert [(trial.params, trial.value, trial.user_attrs) for trial in trials[: len(before)]] == before
+    evaluations = [trial.user_attrs["evaluation"] for trial in trials]
+    asked = [evaluation.get("asked", evaluation["child"]) for evaluation in evaluations]
+    assert sorted(asked) == list(range(14)), "every child is recorded once"
+    trained = [evaluation["architecture"] for evaluation in evaluations if evaluation["seconds"] > 0]
+    assert len(trained) == len(set(trained)), "no network is trained twice"
+    rows = _children(folder)
+    assert [float(row["reward"]) for row in rows] == [trial.value for trial in trials]
+    done = run("search.py", "--run-dir", folder, "--resume")
+    assert done.returncode == 0 and _children(folder) == rows
+
+
 def test_a_batch_is_refused_where_an_agent_chooses_one_by_one(run, tmp_path):
     done = run("search.py", *_arguments(tmp_path / "run", "sac"), "--batch", 4)
     assert done.returncode == 2 and "--batch 4: sac chooses one child at a time" in done.stderr

@@ -43,6 +43,10 @@ def test_settings_of_another_search_are_refused(tmp_path):
         Session(SearchSettings(**SURROGATE, children=2), RunDirectory(tmp_path))
     with pytest.raises(ValueError, match="agent: 'reinforce', now 'random'"):
         Session(SearchSettings(**SURROGATE, children=2, agent="random"), RunDirectory(tmp_path), resume=True)
+    with pytest.raises(ValueError, match="asynchronous: False, now True; batch: 1, now 2"):
+        Session(
+            SearchSettings(**SURROGATE, children=2, batch=2, asynchronous=True), RunDirectory(tmp_path), resume=True
+        )
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,7 @@ def test_settings_of_another_search_are_refused(tmp_path):
     [
         ({"children": 0}, "--children 0 has to be at least 1"),
         ({"batch": 0}, "--batch 0 has to be at least 1"),
+        ({"asynchronous": True}, "--asynchronous keeps as many children in training as --batch says.*give --batch"),
         ({"agent": "hill"}, "no agent 'hill'"),
         ({"device": "cpu"}, "device is .cpu., but a surrogate trains nothing"),
         ({"agent": "tpe", "agent_settings": ("speed",)}, "'speed' overrides nothing"),
