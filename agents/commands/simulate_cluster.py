@@ -21,6 +21,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import agents
@@ -64,7 +65,7 @@ class Options:
     children: int = 100
     """The budget of a search."""
     out: Path = Path("runs/scaling")
-    """Folder for waiting.csv and searches.csv; searches that the second one holds are not made again."""
+    """Folder for waiting.csv, scaling.png and searches.csv; searches that the last one holds are not made again."""
 
     def __post_init__(self) -> None:
         if min(*self.workers, self.rounds, self.flight, self.seeds, self.children) < 1 or min(self.driver_ms) < 0:
@@ -180,6 +181,27 @@ def search_all(options: Options, recorded: np.ndarray, flops: np.ndarray) -> lis
     return rows
 
 
+def _draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Draw how long workers wait, by their number: a panel for each kind of children."""
+    kinds = [*dict.fromkeys(row["children"] for row in rows)]
+    figure = Figure(figsize=(4.5 * len(kinds), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, kind in zip(panels, kinds, strict=True):
+        for index, milliseconds in enumerate(dict.fromkeys(row["driver_ms"] for row in rows)):
+            of = [row for row in rows if row["children"] == kind and row["driver_ms"] == milliseconds]
+            for name, style in (("batch", "o--"), ("asynchronous", "o-")):
+                idle = [100 * row[f"{name} idle"] for row in of]
+                label = f"{name}, driver {milliseconds:g} ms"
+                axes.plot([row["workers"] for row in of], idle, style, color=f"C{index}", label=label)
+        axes.set(title=f"children of {kind}", xlabel="workers, and children in flight", xscale="log", ylim=(0, 100))
+        axes.set_xticks([row["workers"] for row in of], [f"{row['workers']}" for row in of])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("% of the workers' time without work")
+    panels[-1].legend(fontsize=7, handlelength=4, loc=(0.03, 0.19))
+    figure.savefig(file, dpi=150)
+
+
 def _recorded(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Seconds and FLOPs of the children of a table that did not fail; above PAUSES the seconds are cut.
 
@@ -208,6 +230,7 @@ def main(options: Options) -> int:
         files.write_csv(options.out / "waiting.csv", rows)
         for row in rows:
             print(_told(row))
+        _draw(rows, options.out / "scaling.png")
         if options.agents:
             search_all(options, recorded, flops)
     except (ValueError, OSError, ImportError) as error:

@@ -4,6 +4,7 @@ import pytest
 
 from agents.commands import simulate_cluster
 from agents.commands.simulate_cluster import Options
+from tests.agents.commands.conftest import pixels_of
 
 
 def _rows(file):
@@ -19,6 +20,7 @@ def test_workers_wait_less_where_nobody_waits_for_the_slowest(tmp_path, capsys):
         assert 0 <= float(row["asynchronous idle"]) < float(row["batch idle"]) < 1
         assert float(row["asynchronous children a second"]) > float(row["batch children a second"])
     assert not (tmp_path / "searches.csv").exists()
+    assert all(pixels_of(tmp_path / "scaling.png", colour) > 100 for colour in ("C0", "C1"))
 
 
 def test_searches_are_made_in_all_ways_and_those_that_are_done_are_not_repeated(tmp_path):
