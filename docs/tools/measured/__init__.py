@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from measured import comparisons, embeddings, evaluations, reach
+from measured import comparisons, embeddings, evaluations, reach, scaling
 
 TABLES: dict[str, Callable[[], str]] = {
     "headline": comparisons.headline,
@@ -28,6 +28,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "regret": reach.regret,
     "embedding-trials": reach.trials,
     "micro-sizes": embeddings.micro_sizes,
+    "waiting": scaling.waiting,
+    "asynchronous-searches": scaling.searches,
+    "driver": scaling.driver,
     "presets": evaluations.presets,
     "noise-floor": evaluations.noise_floor,
     "collected": evaluations.collected,
