@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -80,7 +80,7 @@ class RayExecutor:
         if self._task is None:
             self._task, self._data = task, data
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Evaluation | Lost]]:
+    def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[int, Evaluation | Lost]]:
         """See `Executor.run`."""
         assert self._task is not None, "start comes before run"
         retries = self._task.limits.crash_retries
