@@ -161,8 +161,8 @@ def test_the_longest_children_begin_first_where_some_have_to_wait(workers, begun
             pass
 
         def run(self, jobs):
-            self.jobs = jobs
-            return ((index, Evaluation(parameters=job.seed)) for index, job in enumerate(jobs))
+            self.jobs = list(jobs)
+            return ((index, Evaluation(parameters=job.seed)) for index, job in enumerate(self.jobs))
 
         def close(self):
             pass
