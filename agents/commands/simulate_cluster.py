@@ -198,7 +198,7 @@ def _draw(rows: list[dict[str, Any]], file: Path) -> None:
         axes.minorticks_off()
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("% of the workers' time without work")
-    panels[-1].legend(fontsize=7, handlelength=4, loc=(0.03, 0.19))
+    panels[-1].legend(fontsize=6.5, handlelength=4, loc="upper left")
     figure.savefig(file, dpi=150)
 
 
