@@ -83,6 +83,7 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         **keywords: Any,
     ):
+        self.closed = True  # until it is made: Gymnasium 1.2 closes whatever is collected, half made or not
         _check_no_journal_of_a_surrogate(keywords)
         env = NASESEnv(workers=0 if workers is None else workers, **keywords)
         expected = f"a number of searches from 1 to {MOST_SEARCHES:,}"
@@ -108,6 +109,7 @@ class NASESVectorEnv(gym.vector.VectorEnv):
         self._ended = np.zeros(num_envs, dtype=bool)
         if workers is None and keywords.get("executor") is None and env.trains:
             env.executor = check_executor(None, _useful_workers(num_envs, env.protocol.threads))
+        self.closed = False
 
     @property
     def surrogate(self) -> Surrogate | None:

@@ -162,6 +162,13 @@ def test_numbers_below_one_are_refused(keywords, words):
         NASESVectorEnv(**keywords)
 
 
+def test_one_that_was_refused_has_nothing_to_close():
+    env = object.__new__(NASESVectorEnv)
+    with pytest.raises(ValueError, match="num_envs is 0"):
+        env.__init__(num_envs=0)
+    env.close()
+
+
 def test_refused_reset_leaves_every_search_as_it_was(make_vec):
     refused, twin = make_vec(2), make_vec(2)
     for env in (refused, twin):
