@@ -72,6 +72,7 @@ def connect(address: str | None, workers: int, seconds: float) -> bool:
         except WorkerStartError:
             raise
         except Exception as error:  # Ray raises many kinds, Exception itself among them
+            ray.shutdown()  # what was started before it failed
             where = "started" if found is None else f"reached at {found}"
             raise WorkerStartError(f"the Ray cluster cannot be {where}: {error}. {HINT}") from error
     _users, _address = 1, address

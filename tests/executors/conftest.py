@@ -1,6 +1,8 @@
 """A Ray cluster on this machine."""
 
 import os
+import socket
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,11 +17,19 @@ def ray_cluster():
     # A node that is gone is noticed after five seconds.
     settings = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": settings}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = Cluster(initialize_head=True, head_node_args=head | _agent_ports())
     for _ in range(2):
-        cluster.add_node(num_cpus=2)
+        cluster.add_node(num_cpus=2, **_agent_ports())
     yield cluster
     cluster.shutdown()
+
+
+def _agent_ports():
+    """Ports for a node's agents: it would wait for 15 seconds until they have found some, which may take longer."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    with ExitStack() as opened:
+        servers = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        return {name: server.getsockname()[1] for name, server in zip(names, servers, strict=True)}
 
 
 @pytest.fixture(scope="module")
