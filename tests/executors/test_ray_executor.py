@@ -203,7 +203,8 @@ class Watched:
         token = Path(self.folder, "token")
         if token.exists():
             token.unlink()
-            Path(self.folder, "waits").write_text(where, encoding="utf-8")
+            Path(self.folder, "begins").write_text(where, encoding="utf-8")
+            Path(self.folder, "begins").rename(Path(self.folder, "waits"))  # whoever sees it can read it
             time.sleep(1000)
 
     def trained(self):
