@@ -85,7 +85,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
 
     `eq1`, of version 1: `(2 · ACC_val − ACC_tr)³`, accuracies of the last epoch in [0, 1]; ACC_tr is measured without
     augmentation on as many training images as there are validation images. `validation`, of version 3: ACC_val. A
-    failed child gets −1.
+    failed child gets −1. `proxy`: see Proxies.
 
     ## Starting State
 
@@ -152,6 +152,13 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
 
     ```
 
+    ## Proxies
+
+    With `evaluator="proxy:synflow"` and `reward="proxy"` nothing is trained either: each child is built and drawn from
+    the child seed, and a zero-cost proxy tells a number of it and one batch (`parameters`, `flops`, `nwot`, `synflow`,
+    `snip`, `grad_norm`, `jacov`). A proxy is no accuracy: both accuracies are 0, and the reward is in the proxy's order
+    and means nothing else. How little it says of accuracies: docs/proxies.md.
+
     ## Evaluators of your own
 
     `evaluator` may be an object: see `nases_env.evaluators.Evaluator`. Its `fingerprint` names what results depend on,
@@ -187,14 +194,15 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
     | `decoder`     | str or None  | `None`        | see below, or a weights file of `nases pretrain`; None: the       |
     |               |              |               | space's own, `autoencoder-profiles` (macro), `autoencoder` (micro)|
     | `calibration` | str          | `none`        | `none` (the paper's letter), `output` or `both`                   |
-    | `reward`      | str or dict  | `eq1`         | `eq1` or `validation`, also as `{"name": "eq1"}`                  |
+    | `reward`      | str or dict  | `eq1`         | `eq1`, `validation` or `proxy`, also as `{"name": "eq1"}`         |
     | `device`      | str          | `auto`        | torch device; `auto`: CUDA if there is one                        |
     | `ledger`      | path or None | `None`        | journal file to resume from and append to; None: in memory        |
     | `reuse`       | paths        | `()`          | journals of other runs whose evaluations are not trained again    |
     | `workers`     | int          | `0`           | processes that train children: 4 is short for                     |
     |               |              |               | `executor="processes:4"`; 0: this process                         |
     | `render_mode` | str or None  | `None`        | `ansi` (a table) or `rgb_array` (a picture)                       |
-    | `evaluator`   | str, object  | `training`    | `training`, `surrogate:digits`, `surrogate:FOLDER`, an Evaluator  |
+    | `evaluator`   | str, object  | `training`    | `training`, `surrogate:digits`, `surrogate:FOLDER`, `proxy:nwot`, |
+    |               |              |               | an Evaluator                                                      |
     | `surrogate`   | str or None  | `None`        | `digits`, `digits-micro` or a folder that `nases fit-surrogate`   |
     |               |              |               | wrote: short for `evaluator="surrogate:…"`                        |
     | `noise`       | bool         | `False`       | whether a surrogate's accuracies vary with the child seed         |
@@ -261,6 +269,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             choice.check_left_out(dict(zip(choice.OF_TRAINING, given, strict=True)), _defaults(), decided)
             dataset, protocol, space, rules = (decided[name] for name in ("dataset", "protocol", "space", "rules"))
         self._given = None if isinstance(evaluator, str) else evaluator
+        self._proxy = choice.proxy_name(evaluator, reward)
         check_words(dataset, device, render_mode, self.metadata["render_modes"])
         from nases_env.children.dataset_names import check_dataset
         from nases_env.children.presets import resolve
@@ -277,8 +286,8 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
         """Where children are trained: a name, or the object that was given."""
         if self.executor != executors.INLINE and not self.trains:
             raise ValueError(
-                f"executor is {shown(self.executor)}, but only evaluator='training' has one; leave executor and "
-                "workers out"
+                f"executor is {shown(self.executor)}, but only evaluators that build children have one; leave executor "
+                "and workers out"
             )
         self.evaluation: Evaluation | None = None
         """What was found out about the last child, with its seconds."""
@@ -423,7 +432,7 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
 
     @property
     def trains(self) -> bool:
-        """Whether children are trained, by this package."""
+        """Whether children are built, by this package, to be trained or to be measured by a proxy."""
         return self.surrogate is None and self._given is None
 
     @cached_property
@@ -455,9 +464,13 @@ class NASESEnv(gym.Env[np.ndarray, np.ndarray], CarriesEpisode):
             from nases_env.evaluators.surrogate import SurrogateEvaluator
 
             return SurrogateEvaluator(self.surrogate, self.space)
+        executor = executors.make(self.executor)
+        if self._proxy is not None:
+            from nases_env.evaluators.proxy import ProxyEvaluator
+
+            return ProxyEvaluator(self._proxy, self.dataset, self.data_dir, self.protocol, self.device, executor)
         from nases_env.evaluators.training import TrainingEvaluator
 
-        executor = executors.make(self.executor)
         return TrainingEvaluator(self.dataset, self.data_dir, self.protocol, self.device, executor)
 
 

@@ -32,14 +32,17 @@ class Evaluation:
     """Where it was trained."""
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of what trained it."""
+    proxy: float | None = None
+    """What a zero-cost proxy told of the untrained child, whose accuracies are 0 then; None where none was asked."""
 
     def again(self) -> Evaluation:
         """A copy that took 0 seconds, for a child that is answered from memory."""
         return dataclasses.replace(copy.deepcopy(self), seconds=0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        return dataclasses.asdict(self)
+        """JSON types only; what a proxy told is left out where none was asked."""
+        fields = dataclasses.asdict(self)
+        return fields if self.proxy is not None else {name: fields[name] for name in fields if name != "proxy"}
 
 
 class Evaluations(NamedTuple):

@@ -1,11 +1,14 @@
-"""Rewards of evaluations: Eq. 1 of v1 and the validation accuracy of v3."""
+"""Rewards of evaluations: Eq. 1 of v1, the validation accuracy of v3, and what a zero-cost proxy told."""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from nases_env.evaluation import Evaluation, Evaluations
 from nases_env.words import shown
@@ -30,7 +33,28 @@ def validation(evaluation: Evaluation | Evaluations) -> Any:
     return FAILURE_REWARD if evaluation.failure else evaluation.validation_accuracy
 
 
-REWARDS: dict[str, Reward] = {"eq1": eq1, "validation": validation}
+def proxy(evaluation: Evaluation | Evaluations) -> float:
+    """What a zero-cost proxy told, as a share of the largest logarithm: `signed_log(x) / 709.8`, in (−1, 1).
+
+    Only its order means something: proxies have no scale in common. −1 for a failed child.
+
+    Raises:
+        ValueError: If no proxy was asked.
+    """
+    if evaluation.failure:
+        return FAILURE_REWARD
+    told = evaluation.proxy if isinstance(evaluation, Evaluation) else None
+    if told is None:
+        raise ValueError("the reward 'proxy' needs an evaluator that asks one, such as evaluator='proxy:nwot'")
+    return float(signed_log(told) / signed_log(sys.float_info.max))
+
+
+def signed_log(values: Any) -> Any:
+    """`sign(x) · log(1 + |x|)` of numbers, in their order, because proxies of networks differ by factors."""
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
+REWARDS: dict[str, Reward] = {"eq1": eq1, "validation": validation, "proxy": proxy}
 
 
 def make(reward: str | Mapping[str, Any]) -> Reward:

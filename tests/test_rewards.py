@@ -1,8 +1,13 @@
 """Rewards by hand."""
 
+import math
+import sys
+
+import numpy as np
 import pytest
 
 from nases_env import rewards
+from nases_env.evaluation import Evaluations
 from nases_env.evaluators import Evaluation
 
 
@@ -24,6 +29,24 @@ def test_eq1_is_the_cube_of_twice_validation_less_training_accuracy(train, valid
 
 def test_validation_reward_is_the_validation_accuracy():
     assert rewards.make("validation")(Evaluation(train_accuracy=0.9, validation_accuracy=0.7)) == 0.7
+
+
+@pytest.mark.parametrize("proxy", [0.0, 5.0, 1e300, -1e5, sys.float_info.max, -sys.float_info.max])
+def test_proxy_reward_is_a_share_of_the_largest_logarithm(proxy):
+    found = rewards.make("proxy")(Evaluation(proxy=proxy))
+    assert found == pytest.approx(math.copysign(math.log1p(abs(proxy)) / math.log1p(sys.float_info.max), proxy))
+
+
+def test_proxy_reward_keeps_the_proxys_order_and_is_above_that_of_a_failed_child():
+    proxies = [-1e300, -1e5, -3.0, 0.0, 522.1, 522.2, 1e20, 1.1e20]
+    found = [rewards.make("proxy")(Evaluation(proxy=proxy)) for proxy in proxies]
+    assert found == sorted(set(found)) and found[0] > -1 and found[-1] < 1
+
+
+@pytest.mark.parametrize("evaluation", [Evaluation(validation_accuracy=0.5), Evaluations(*np.ones((4, 2)))])
+def test_proxy_reward_of_what_no_proxy_was_asked_about_is_refused(evaluation):
+    with pytest.raises(ValueError, match="needs an evaluator that asks one, such as evaluator='proxy:nwot'"):
+        rewards.make("proxy")(evaluation)
 
 
 @pytest.mark.parametrize("name", sorted(rewards.REWARDS))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TRAINING = "training"
 PREFIX = "surrogate:"
+PROXY = "proxy"
+"""The name of the reward that proxies have; with a colon behind it, what names of evaluators by a proxy begin with."""
 OF_TRAINING = ("dataset", "data_dir", "protocol", "space", "rules", "device", "workers", "executor")
 """Arguments of an environment that a surrogate decides or has no use for."""
 OF_SURROGATES = ("surrogate", "noise")
@@ -37,9 +39,36 @@ def surrogate_name(evaluator: Any, surrogate: Any) -> Any:
         return surrogate
     if by_name and evaluator.startswith(PREFIX):
         return evaluator.removeprefix(PREFIX)
-    if not by_name or evaluator != TRAINING:
+    if not (by_name and (evaluator == TRAINING or evaluator.startswith(f"{PROXY}:"))):
         _check_object(evaluator)
     return None
+
+
+def proxy_name(evaluator: Any, reward: Any) -> str | None:
+    """The proxy that the argument `evaluator` asks for; None where it asks for none.
+
+    Raises:
+        ValueError: If there is no such proxy, or the reward is one of accuracies and the evaluator a proxy, or the
+            other way round.
+    """
+    named = isinstance(evaluator, str)
+    rewarded = (reward.get("name") if isinstance(reward, Mapping) else reward) == PROXY
+    if not named or not evaluator.startswith(f"{PROXY}:"):
+        if named and rewarded:
+            raise ValueError(
+                f"reward is {shown(reward)}, but no proxy is asked; choose evaluator='{PROXY}:nwot', or another reward"
+            )
+        return None
+    from nases_env import proxies
+
+    name = evaluator.removeprefix(f"{PROXY}:")
+    proxies.proxy(name)
+    if not rewarded:
+        raise ValueError(
+            f"reward is {shown(reward)}, which is made of accuracies, but evaluator={shown(evaluator)} measures none; "
+            f"choose reward={PROXY!r}"
+        )
+    return name
 
 
 def find_surrogate(evaluator: Any, surrogate: Any, noise: Any) -> Surrogate | None:
@@ -87,7 +116,10 @@ def _check_object(evaluator: Any) -> Evaluator:
     Raises:
         ValueError: If it is not.
     """
-    expected = f"expected {TRAINING!r}, '{PREFIX}digits', '{PREFIX}FOLDER', or an object with evaluate and fingerprint"
+    expected = (
+        f"expected {TRAINING!r}, '{PREFIX}digits', '{PREFIX}FOLDER', '{PROXY}:nwot', or an object with evaluate and "
+        "fingerprint"
+    )
     if isinstance(evaluator, type):
         raise ValueError(f"evaluator is the class {shown(evaluator)}; {expected}: make an object of the class")
     missing = object()

@@ -263,6 +263,7 @@ _EVALUATION = {
     "seconds": (lambda value: _is_number(value, 0.0, math.inf), "a number of seconds, at least 0"),
     "device": (_is_word, "a text"),
     "versions": (_are_versions, "a mapping of texts"),
+    "proxy": (lambda value: _is_number(value, -math.inf, math.inf), "a finite number, what a proxy told"),
 }
 _BESIDE = {
     "architecture_json": (lambda value: isinstance(value, dict), "an architecture's JSON"),

@@ -98,7 +98,7 @@ def test_an_evaluator_of_ones_own_has_none():
         def evaluate(self, architectures, seeds):
             raise AssertionError
 
-    with pytest.raises(ValueError, match="only evaluator='training' has one"):
+    with pytest.raises(ValueError, match="only evaluators that build children have one"):
         gym.make("NASES-v0", evaluator=Own(), executor="processes:1")
 
 

@@ -33,6 +33,7 @@ def test_a_line_is_the_child_that_was_recorded(lines):
         *(("seconds", value) for value in (-1, math.inf, 10**400, "long")),
         *(("device", value) for value in (None, 3)),
         *(("versions", value) for value in ([], {"torch": 2})),
+        *(("proxy", value) for value in (None, math.nan, math.inf, "high", True)),
         *(("evaluator", value) for value in (None, 3)),
         *(("child_seed", value) for value in (-1, 1.5, "0")),
         *(("value", value) for value in (math.nan, math.inf, "high", None, True)),
