@@ -17,8 +17,8 @@ from agents.commands import startup
 
 COMMANDS = (
     "search", "status", "report", "train-final", "compare", "tune", "collect", "pretrain", "fit-surrogate", "benchmark",
-    "simulate-cluster", "noise-floor", "fidelity", "inspect-decoder", "inspect-landscape", "inspect-reach",
-    "inspect-sizes", "plot-curves", "plot-table1",
+    "simulate-cluster", "noise-floor", "fidelity", "inspect-decoder", "inspect-landscape", "inspect-proxies",
+    "inspect-reach", "inspect-sizes", "plot-curves", "plot-table1",
 )  # fmt: skip
 """Names of all commands; each has a module of its own beside this one, with underscores for dashes."""
 

@@ -90,13 +90,13 @@ def gain(table: Table) -> dict[str, Any]:
 
 def gain_over_linear(table: Table, predicted: np.ndarray, linearly: np.ndarray) -> dict[str, Any]:
     """How much higher the reward's R² of held-out logits (N, 2) is than that of a linear model's, with its interval."""
-    ours, linear = (_quantities(table, logits)["reward"] for logits in (predicted, linearly))
+    ours, linear = (quantities(table, logits)["reward"] for logits in (predicted, linearly))
     measured = table.measured["reward"]
 
     def difference(chosen: np.ndarray) -> float:
-        return _r2(measured[chosen], ours[chosen]) - _r2(measured[chosen], linear[chosen])
+        return r2(measured[chosen], ours[chosen]) - r2(measured[chosen], linear[chosen])
 
-    draws = [difference(chosen) for chosen in _resampled_families(table)]
+    draws = [difference(chosen) for chosen in resampled_families(table)]
     return {"r2": difference(np.arange(len(table))), "r2_interval": np.quantile(draws, (0.025, 0.975)).tolist()}
 
 
@@ -117,7 +117,7 @@ def held_out(table: Table, features: np.ndarray, values: np.ndarray, by: Fit, sh
 
 def scores(table: Table, predicted: np.ndarray, interval: bool = False) -> Scores:
     """R², τ and ρ of predicted logits (N, 2), for every quantity."""
-    found = _quantities(table, predicted)
+    found = quantities(table, predicted)
     return {name: _score(table, table.measured[name], found[name], interval) for name in QUANTITIES}
 
 
@@ -145,7 +145,7 @@ def ceiling(table: Table, predicted: np.ndarray, noise: Noise) -> dict[str, floa
     It comes from the noise model at their predicted logits (N, 2), so it is there also where no architecture was
     repeated.
     """
-    draws = [_quantities(table, predicted + noise.draw(table.keys, [seed] * len(table))) for seed in range(SEEDS)]
+    draws = [quantities(table, predicted + noise.draw(table.keys, [seed] * len(table))) for seed in range(SEEDS)]
     variances = {name: np.var([draw[name] for draw in draws], axis=0, ddof=1).mean() for name in QUANTITIES}
     return {name: float(1 - variances[name] / table.measured[name].var(ddof=1)) for name in QUANTITIES}
 
@@ -153,7 +153,7 @@ def ceiling(table: Table, predicted: np.ndarray, noise: Noise) -> dict[str, floa
 def best(table: Table, predicted: np.ndarray, share: float = 0.01) -> dict[str, float]:
     """Mean reward of the children predicted to be the best, of the truly best, and of all."""
     reward, count = table.measured["reward"], max(1, round(share * len(table)))
-    chosen = np.argsort(-_quantities(table, predicted)["reward"], kind="stable")[:count]
+    chosen = np.argsort(-quantities(table, predicted)["reward"], kind="stable")[:count]
     return {
         "children": count,
         "predicted_best": float(reward[chosen].mean()),
@@ -177,7 +177,7 @@ def ensemble(table: Table, features: np.ndarray, values: np.ndarray) -> dict[str
     measured = table.measured["validation_accuracy"]
     return {
         "members": ENSEMBLE,
-        "r2": _r2(measured, expit(mean)),
+        "r2": r2(measured, expit(mean)),
         "tau": float(kendalltau(measured, expit(mean)).statistic),
         "spread_error_rho": float(spearmanr(spread, error).statistic),
         "median_spread_logit": float(np.median(spread)),
@@ -215,7 +215,7 @@ def _with_epochs(table: Table, features: np.ndarray, epochs: int) -> np.ndarray:
     return np.concatenate([features, table.epochs[:, :epochs].reshape(len(table), -1)], axis=1)
 
 
-def _quantities(table: Table, logits: np.ndarray) -> dict[str, np.ndarray]:
+def quantities(table: Table, logits: np.ndarray) -> dict[str, np.ndarray]:
     """Accuracies of logits (N, 2), and rewards by the table's reward function, (N,) each."""
     train, validation = expit(logits).T
     nothing = np.zeros(len(train), dtype=np.int64)
@@ -225,21 +225,21 @@ def _quantities(table: Table, logits: np.ndarray) -> dict[str, np.ndarray]:
 
 def _score(table: Table, measured: np.ndarray, predicted: np.ndarray, interval: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "r2": _r2(measured, predicted),
+        "r2": r2(measured, predicted),
         "tau": float(kendalltau(measured, predicted).statistic),
         "rho": float(spearmanr(measured, predicted).statistic),
     }
     if interval:
         draws = [
-            (_r2(measured[chosen], predicted[chosen]), kendalltau(measured[chosen], predicted[chosen]).statistic)
-            for chosen in _resampled_families(table)
+            (r2(measured[chosen], predicted[chosen]), kendalltau(measured[chosen], predicted[chosen]).statistic)
+            for chosen in resampled_families(table)
         ]
         low, high = np.quantile(draws, (0.025, 0.975), axis=0).tolist()
         found |= {"r2_interval": [low[0], high[0]], "tau_interval": [low[1], high[1]]}
     return found
 
 
-def _resampled_families(table: Table) -> Iterator[np.ndarray]:
+def resampled_families(table: Table) -> Iterator[np.ndarray]:
     """Draw as many families as there are, with replacement; yields their children."""
     rng = np.random.default_rng(0)
     _, of = np.unique(table.families, return_inverse=True)
@@ -248,5 +248,6 @@ def _resampled_families(table: Table) -> Iterator[np.ndarray]:
         yield np.concatenate([members[family] for family in rng.integers(len(members), size=len(members))])
 
 
-def _r2(measured: np.ndarray, predicted: np.ndarray) -> float:
+def r2(measured: np.ndarray, predicted: np.ndarray) -> float:
+    """The share of the variance of measured numbers (N,) that predicted ones explain."""
     return float(1 - ((measured - predicted) ** 2).sum() / ((measured - measured.mean()) ** 2).sum())

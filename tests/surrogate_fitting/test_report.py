@@ -73,7 +73,7 @@ def test_ceiling_is_what_the_noise_leaves(part):
     assert nothing["reward"] == pytest.approx(1)
     assert 0.2 < some["validation_accuracy"] < 0.95
     draws = [
-        report._quantities(part, values + Noise(np.eye(2) * 0.1).draw(part.keys, [seed] * len(part))) for seed in (0, 1)
+        report.quantities(part, values + Noise(np.eye(2) * 0.1).draw(part.keys, [seed] * len(part))) for seed in (0, 1)
     ]
     one, other = (draw["validation_accuracy"] for draw in draws)
     within = ((one - other) ** 2 / 2).mean()
@@ -99,7 +99,7 @@ def test_the_predicted_best_are_between_all_and_the_truly_best(part):
 def test_families_are_resampled_whole(part):
     families = np.unique(part.families, return_inverse=True)[1]
     sizes = np.bincount(families)
-    for chosen in report._resampled_families(part):
+    for chosen in report.resampled_families(part):
         drawn = np.bincount(families[chosen], minlength=len(sizes))
         assert (drawn % sizes == 0).all() and (drawn // sizes).sum() == len(sizes)
 

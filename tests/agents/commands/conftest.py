@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from nases_env import rendering, search_spaces
+from tests.surrogate_fitting.conftest import few  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parents[3]
 TINY = ["train_images=64", "validation_images=32", "epochs=1", "width=0.03"]
