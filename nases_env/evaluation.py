@@ -23,7 +23,7 @@ class Evaluation:
     flops: int = 0
     """2 × multiply-adds of convolutions and the linear layer, one image forward."""
     failure: str = ""
-    """Empty, or one of: nan, out_of_memory, too_many_parameters, too_many_flops, timeout, crash."""
+    """Empty, or one of: nan, inf (of a proxy), out_of_memory, too_many_parameters, too_many_flops, timeout, crash."""
     epochs: list[dict[str, float]] = field(default_factory=list)
     """After each epoch: loss, running_train_accuracy, validation_accuracy."""
     seconds: float = 0.0

@@ -39,7 +39,7 @@ class Options:
     out: Path = Path("runs/proxies")
     """Path without suffix: the values are a .csv.gz, a line each, and what is told of the proxies a .csv."""
     proxies: tuple[str, ...] = tuple(PROXIES)
-    """Names of the proxies."""
+    """Names of the proxies. What the table has already, parameters and flops, is not measured again."""
     sample: int | None = None
     """So many evaluations of the table, drawn at random; None: all."""
     dataset: str | None = None
@@ -124,7 +124,7 @@ def _measure(options: Options, children: table.Table, evaluations: list[int]) ->
         executor = executors.make(executors.check_executor(None, options.workers))
         return ProxyEvaluator(name, dataset, options.data_dir, children.protocol, options.device, executor)
 
-    evaluators = {name: partial(make, name) for name in options.proxies}
+    evaluators = {name: partial(make, name) for name in options.proxies if name not in children.measured}
     lines = table.lines(options.table)
     with tqdm(total=len(evaluations) * len(evaluators), unit="value") as bar:
         for measured in proxy_values.measure(options.values, evaluations, lines, children.space, evaluators):
@@ -134,12 +134,15 @@ def _measure(options: Options, children: table.Table, evaluations: list[int]) ->
 def _compare(options: Options, children: table.Table, evaluations: list[int]) -> list[Row]:
     """A row of each proxy, with how long it takes and how often it has no value."""
     known = {(int(each["evaluation"]), each["proxy"]): each for each in proxy_values.read(options.values)}
-    found = {name: [known[number, name] for number in evaluations] for name in options.proxies}
-    values = {name: np.array([_number(each["value"]) for each in of]) for name, of in found.items()}
-    rows = compare(children[np.array(evaluations)], values)
-    milliseconds = {
-        name: f"{np.median([float(each['milliseconds']) for each in of]):.1f}" for name, of in found.items()
-    }
+    chosen = children[np.array(evaluations)]
+    values = {name: chosen.measured[name] for name in options.proxies if name in chosen.measured}
+    milliseconds = {}
+    for name in options.proxies:
+        if name not in values:
+            found = [known[number, name] for number in evaluations]
+            values[name] = np.array([_number(each["value"]) for each in found])
+            milliseconds[name] = f"{np.median([float(each['milliseconds']) for each in found]):.1f}"
+    rows = compare(chosen, values)
     columns = max((list(row) for row in rows), key=len)
     return [
         {"proxy": row["proxy"], "milliseconds": milliseconds.get(row["proxy"], "")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from measured import comparisons, embeddings, evaluations, reach, scaling
+from measured import comparisons, embeddings, evaluations, proxies, reach, scaling
 
 TABLES: dict[str, Callable[[], str]] = {
     "headline": comparisons.headline,
@@ -35,6 +35,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "noise-floor": evaluations.noise_floor,
     "collected": evaluations.collected,
     "fidelity": evaluations.fidelity,
+    "proxies": proxies.correlations,
+    "proxies-reward": proxies.reward_correlations,
+    "proxies-r2": partial(proxies.gains, "r2"),
+    "proxies-tau": partial(proxies.gains, "tau"),
     "surrogate-scores": partial(
         evaluations.surrogate_scores, "digits", ("validation_accuracy", "train_accuracy", "reward")
     ),

@@ -8,19 +8,17 @@ from nases_env.surrogate_fitting.table import card_path
 from tests.surrogate_fitting.conftest import COLLECTED, change_card
 
 
-def test_it_measures_the_proxies_of_a_table_and_goes_on(run, few, tmp_path):
-    command = ("inspect_proxies.py", "--table", few, "--out", tmp_path / "found", "--workers", 0, "--proxies", "flops")
-    done = run(*command)
+def test_it_measures_the_proxies_of_a_table(run, few, tmp_path):
+    command = ("inspect_proxies.py", "--table", few, "--out", tmp_path / "found", "--workers", 0)
+    done = run(*command, "--proxies", "parameters", "synflow", "--sample", 200)
     assert done.returncode == 0, done.stderr
-    done = run(*command, "nwot", "--sample", 220)
-    assert done.returncode == 0, done.stderr
-    assert "nwot             220 evaluations, τ 0." in done.stdout
+    assert "synflow          200 evaluations, τ " in done.stdout
     values = proxy_values.read(tmp_path / "found.csv.gz")
-    assert [sum(each["proxy"] == name for each in values) for name in ("flops", "nwot")] == [230, 220]
+    assert [each["proxy"] for each in values] == ["synflow"] * 200  # the table has the parameters
     with (tmp_path / "found.csv").open() as file:
         rows = {row["proxy"]: row for row in csv.DictReader(file)}
-    assert list(rows) == ["flops", "nwot", "all", "all, with trees"]
-    assert rows["nwot"]["evaluations"] == "220" and float(rows["nwot"]["milliseconds"]) > 0
+    assert list(rows) == ["parameters", "synflow", "all", "all, with trees"]
+    assert rows["synflow"]["evaluations"] == "200" and float(rows["synflow"]["milliseconds"]) > 0
     assert float(rows["all"]["reward_r2_gain_low"]) <= float(rows["all"]["reward_r2_gain"])
     assert rows["all, with trees"]["validation_accuracy_tau"] == ""
 
