@@ -30,8 +30,8 @@ def test_where_no_decoder_is_named_all_of_the_environments_space_are_measured(mo
     monkeypatch.setattr(inspect_landscape, "measure", lambda reward, decoder, options: {"found again": 1.0})
     rows = inspect_landscape.table(inspect_landscape.Options(calibrations=("none",)))
     assert [row["decoder"] for row in rows] == [
+        "autoencoder-profiles",
         "autoencoder",
         "autoencoder-uniform",
         "autoencoder-paper",
-        "autoencoder-profiles",
     ]
