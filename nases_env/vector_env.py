@@ -298,7 +298,7 @@ def _check_autoreset(mode: Any) -> AutoresetMode:
     known = (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED)
     if not isinstance(mode, str | AutoresetMode) or mode not in (*known, *(each.value for each in known)):
         raise ValueError(
-            f"autoreset_mode is {shown(mode)}; there are {' and '.join(map(str, known))}. For another mode, make "
+            f"autoreset_mode is {shown(mode)}; choose {' or '.join(map(str, known))}. For another mode, make "
             'Gymnasium\'s own vector environment with vectorization_mode="sync" and vector_kwargs'
         )
     return AutoresetMode(mode)

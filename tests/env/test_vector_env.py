@@ -190,7 +190,7 @@ class TestAutoreset:
 
     @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, "SameStep", "x", None, 1, []])
     def test_another_mode_is_refused_with_those_that_there_are(self, id, mode):
-        with pytest.raises(ValueError, match="autoreset_mode is .*; there are AutoresetMode.NEXT_STEP and .*sync"):
+        with pytest.raises(ValueError, match="autoreset_mode is .*; choose AutoresetMode.NEXT_STEP or .*sync"):
             gym.make_vec(id, num_envs=2, autoreset_mode=mode)
 
     def test_gymnasiums_own_vector_environment_has_the_others(self, id):
