@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -38,9 +39,30 @@ def write_csv(file: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
         rows: What to write; all have the same keys.
         columns: Names of the columns, where there may be no row; None: the keys of the first.
     """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write(file, _csv(rows, columns or list(rows[0]), "\r\n"))
+
+
+def write_compressed_csv(file: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write a compressed table so that a kill leaves the file as it was before or as it is after.
+
+    Args:
+        file: The file; its folder is made. The same rows give the same file.
+        rows: What to write; a field that a row lacks stays empty.
+        columns: Names of the columns.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write(file, gzip.compress(_csv(rows, columns, "\n"), mtime=0))
+
+
+def read_compressed_csv(data: bytes) -> list[dict[str, str]]:
+    """The rows of a compressed table, from its bytes."""
+    return list(csv.DictReader(io.StringIO(gzip.decompress(data).decode())))
+
+
+def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], end: str) -> bytes:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(columns or rows[0]))
+    writer = csv.DictWriter(text, columns, lineterminator=end)
     writer.writeheader()
     writer.writerows(rows)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write(file, text.getvalue().encode())
+    return text.getvalue().encode()

@@ -33,3 +33,12 @@ def test_a_failure_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path, mon
         files.write(tmp_path / "file", b"after")
     assert (tmp_path / "file").read_bytes() == b"before"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_equal_rows_are_the_same_compressed_file_and_read_back(tmp_path):
+    rows = [{"name": "a, b", "value": 1.5}, {"name": "c"}]
+    for name in ("one.csv.gz", "new/two.csv.gz"):
+        files.write_compressed_csv(tmp_path / name, rows, ["name", "value"])
+    data = (tmp_path / "one.csv.gz").read_bytes()
+    assert (tmp_path / "new/two.csv.gz").read_bytes() == data
+    assert files.read_compressed_csv(data) == [{"name": "a, b", "value": "1.5"}, {"name": "c", "value": ""}]

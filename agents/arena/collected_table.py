@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import gzip
-import io
 import os
 import platform
 from collections import Counter
@@ -22,13 +19,8 @@ from nases_env.surrogate_fitting.table import card_path
 
 def write(path: Path, rows: list[dict[str, Any]], card: dict[str, Any]) -> None:
     """Write the rows as compressed CSV, and the card beside it."""
-    text = io.StringIO()
     columns = list(dict.fromkeys(name for each in rows for name in each))  # a failed child has no epochs
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, gzip.compress(text.getvalue().encode(), mtime=0))  # the same rows, the same file
+    files.write_compressed_csv(path, rows, columns)
     sources = Counter(each["source"] for each in rows)
     card = card | {"rows": len(rows), "sources": sources, "columns": columns}
     files.write_json(card_path(path), card)

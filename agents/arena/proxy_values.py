@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -56,7 +53,7 @@ def measure(
         try:
             for piece in (missing[start : start + PIECE] for start in range(0, len(missing), PIECE)):
                 values += _measured(evaluator, piece, lines, space)
-                _write(file, values)
+                files.write_compressed_csv(file, values, COLUMNS)
                 yield len(piece)
         finally:
             evaluator.close()
@@ -64,9 +61,7 @@ def measure(
 
 def read(file: Path) -> list[Value]:
     """The values that a file has; none where there is no file."""
-    if not file.is_file():
-        return []
-    return list(csv.DictReader(io.StringIO(gzip.decompress(file.read_bytes()).decode())))
+    return files.read_compressed_csv(file.read_bytes()) if file.is_file() else []
 
 
 def _measured(
@@ -83,12 +78,3 @@ def _measured(
         }
         for index, evaluation in sorted(found, key=lambda pair: pair[0])
     ]
-
-
-def _write(file: Path, values: Sequence[Value]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(values)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    files.write(file, gzip.compress(text.getvalue().encode(), mtime=0))

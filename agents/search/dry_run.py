@@ -47,10 +47,12 @@ def describe(environment: NASESEnv, children: int, batch: int = 1) -> list[str]:
     architectures = [space.architecture(row) for row in rows]
     measured = [evaluator.measure(architecture) for architecture in architectures]
     parameters = [child.parameters for child in measured]
+    told = f"{CHILDREN} random children: {min(parameters):,} to {max(parameters):,} parameters"
+    if elsewhere := getattr(evaluator.executor, "device", None):
+        return [*_of_data(evaluator.data), f"{told}; how long they take on the cluster's {elsewhere} is not known here"]
     fitting = [each for each, child in zip(architectures, measured, strict=True) if not child.failure]
     data = evaluator.data.to(evaluator.device)
     finished = [seconds for each in fitting if (seconds := _seconds(evaluator, data, each)) is not None]
-    told = f"{CHILDREN} random children: {min(parameters):,} to {max(parameters):,} parameters"
     if failed := CHILDREN - len(finished):
         told += f"; {failed} of them would fail (over a limit, out of memory, or no number)"
     if not finished:

@@ -26,7 +26,7 @@ from nases_env.words import shown
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-MAY_DIFFER = ("children", "device", "data_dir", "workers")
+MAY_DIFFER = ("children", "device", "data_dir", "workers", "executor")
 """Settings that a resumed search may change: they alter no child."""
 
 EARLIER = {"critic": "embedding"}

@@ -68,7 +68,9 @@ class Session:
         reuse = [_journal(path) for path in settings.reuse]
         self.environment.prepare()
         protocol = dataclasses.asdict(self.environment.protocol)
-        self._replayed = folder.start(self._stored, settings.env_id, keywords, protocol, resume)
+        # Whoever opens the folder later need not have the cluster that children were trained on.
+        kept = {name: value for name, value in keywords.items() if name != "executor"}
+        self._replayed = folder.start(self._stored, settings.env_id, kept, protocol, resume)
         self._env = gym.make(
             settings.env_id,
             max_episode_steps=settings.children,

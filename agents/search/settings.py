@@ -29,6 +29,7 @@ ENVIRONMENT = (
     "reward",
     "device",
     "workers",
+    "executor",
     "surrogate",
     "noise",
 )
@@ -80,6 +81,9 @@ class SearchSettings:
     """auto, cpu or cuda."""
     workers: int | None = None
     """Processes that train children: 1 keeps the search alive whatever happens to one; None or 0: in this process."""
+    executor: str | None = None
+    """Where children are trained: processes:4, which --workers 4 is short for, or on the nodes of a Ray cluster:
+    ray:cpu*16, ray:cuda*8 or ray://HOST:PORT/cuda*8."""
     surrogate: str | None = None
     """Surrogate of a surrogate's environment: digits, digits-micro or a folder that `nases fit-surrogate` wrote."""
     noise: bool = False

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
-import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nases_env import rewards, search_spaces
+from nases_env import files, rewards, search_spaces
 from nases_env.children.protocol import Protocol
 from nases_env.evaluation import Evaluations
 from nases_env.schemas import NewerVersionError, check_schema
@@ -88,7 +86,7 @@ def read(path: Path) -> Table:
         check_schema(card, "table", card_file)
         if missing := [name for name in CARD_FIELDS if name not in card]:
             raise ValueError(f"the card lacks {', '.join(missing)}")
-        return _table(card, hashlib.sha256(data).hexdigest(), _lines(data))
+        return _table(card, hashlib.sha256(data).hexdigest(), files.read_compressed_csv(data))
     except NewerVersionError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -99,16 +97,12 @@ def read(path: Path) -> Table:
 
 def lines(path: Path) -> list[dict[str, str]]:
     """The lines of the table at path, which `read` accepts: one for each evaluation, failed ones included."""
-    return _lines(path.read_bytes())
+    return files.read_compressed_csv(path.read_bytes())
 
 
 def card_path(table: Path) -> Path:
     """The path of the card that belongs to a table."""
     return table.with_name(table.name.removesuffix(SUFFIX) + ".json")
-
-
-def _lines(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(gzip.decompress(data).decode())))
 
 
 def _table(card: dict[str, Any], sha256: str, lines: Sequence[dict[str, str]]) -> Table:

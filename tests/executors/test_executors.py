@@ -11,6 +11,7 @@ import pytest
 from nases_env.evaluation import Evaluation
 from nases_env.executors import Job, make
 from nases_env.executors.ray_executor import RayExecutor  # imports no Ray
+from tests.executors.lost_workers import run
 from tests.executors.toys import ThreadExecutor, ToyData, ToyLimits, ToyTask
 
 EXECUTORS = {
@@ -45,16 +46,10 @@ def started(request, make_one):
     executor.close()
 
 
-def run(executor, jobs=JOBS):
-    found = dict(executor.run(jobs))
-    assert len(found) == len(jobs)
-    return [found[index] for index in range(len(jobs))]
-
-
 def test_it_does_every_job(started):
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
     assert run(started, []) == []
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
 
 
 def test_jobs_may_come_while_others_run(started):
@@ -83,13 +78,13 @@ def test_it_says_how_many_jobs_it_does_at_once(started):
 
 def test_the_same_task_may_be_started_again(started):
     started.start(ToyTask(), ToyData())
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
 
 
 def test_data_with_another_digest_are_refused(started):
     with pytest.raises(ValueError, match="digest other; expected digits"):
         started.start(ToyTask(), ToyData("other"))
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
 
 
 @pytest.mark.parametrize("change", [{"digest": "other"}, {"device": "cuda"}, {"limits": ToyLimits(hang_seconds=9)}])
@@ -99,18 +94,18 @@ def test_another_task_is_refused_while_it_has_one(started, change):
         ValueError, match="started for another task: other data, or another protocol.*Close it first, or make"
     ):
         started.start(task, ToyData(task.digest))
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
 
 
 def test_a_bug_is_raised_here_and_it_stays_usable(started):
     with pytest.raises(KeyError, match="missing"):
         run(started, [Job("bug", 0), *JOBS])
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
 
 
 def test_jobs_that_nobody_waits_for_do_no_harm(started):
     next(started.run(JOBS))
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
@@ -130,14 +125,14 @@ def test_a_copy_has_no_task_yet(started, copied):
     assert type(twin) is type(started) and twin.workers == started.workers
     twin.start(ToyTask("other"), ToyData("other"))
     twin.close()
-    assert run(started) == FOUND
+    assert run(started, JOBS) == FOUND
 
 
 @pytest.mark.parametrize("name", MANY)
 def test_several_workers_tell_what_ends_first(make_one, name):
     executor = make_one(name)
     executor.start(ToyTask(), ToyData())
-    run(executor)  # everything has started
+    run(executor, JOBS)  # everything has started
     assert [index for index, _ in executor.run([Job("slow", 0), Job("a", 1)])] == [1, 0]
     executor.close()
 

@@ -15,29 +15,22 @@ import pytest
 import torch.multiprocessing
 
 from nases_env.children.presets import resolve
-from nases_env.evaluation import Evaluation
 from nases_env.evaluators.training import TrainingEvaluator
 from nases_env.executors import Job, processes, worker
 from nases_env.executors.processes import ProcessExecutor
 from nases_env.search_spaces import MacroSpace
+from tests.executors.lost_workers import FOUND, OTHERS, LostWorkers, run
 from tests.executors.toys import ToyData, ToyLimits, ToyTask
 
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 2, "width": 0.03}
 SPACE = MacroSpace()
 ARCHITECTURES = [SPACE.architecture(row) for row in SPACE.discretise(SPACE.sample(np.random.default_rng(0), 3))]
-OTHERS = [Job("a", 1), Job("a", 2), Job("a", 3)]
-FOUND = [Evaluation(parameters=seed) for seed in (1, 2, 3)]
 
 
 def started(workers=1, **limits):
     executor = ProcessExecutor(workers)
     executor.start(ToyTask(limits=ToyLimits(**limits)), ToyData())
     return executor
-
-
-def run(executor, jobs=OTHERS):
-    found = dict(executor.run(jobs))
-    return [found[index] for index in range(len(jobs))]
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +62,8 @@ def test_workers_stay_for_the_next_jobs(pool):
     assert workers() == before
 
 
-def test_a_job_whose_worker_dies_once_is_tried_again(pool, tmp_path):
-    (tmp_path / "once").touch()
-    assert run(pool, [Job(f"killed {tmp_path}", 7), *OTHERS]) == [Evaluation(parameters=7), *FOUND]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_job_whose_workers_die_is_a_crash_and_the_others_are_done(pool):
-    assert run(pool, [Job("killed", 7), *OTHERS]) == ["crash", *FOUND]
-
-
-def test_a_job_whose_worker_does_not_answer_is_a_timeout_and_the_others_are_done(pool):
-    assert run(pool, [Job("hangs", 7), *OTHERS]) == ["timeout", *FOUND]
+class TestLostWorkers(LostWorkers):
+    """One of two workers, and its job."""
 
 
 def test_workers_killed_while_they_wait_are_replaced(pool):

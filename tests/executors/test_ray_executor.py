@@ -20,13 +20,12 @@ from nases_env.executors import Job, WorkerStartError, ray_pool
 from nases_env.executors.ray_executor import RayExecutor
 from nases_env.executors.ray_worker import Installed
 from nases_env.ledger import read_trials
+from tests.executors.lost_workers import FOUND, LostWorkers, run
 from tests.executors.toys import ToyData, ToyLimits, ToyTask
 
 ray = pytest.importorskip("ray")
 ROOT = Path(__file__).parents[2]
 TINY = {"preset": "digits", "train_images": 64, "validation_images": 32, "epochs": 1, "width": 0.03}
-OTHERS = [Job("a", 1), Job("a", 2), Job("a", 3)]
-FOUND = [Evaluation(parameters=seed) for seed in (1, 2, 3)]
 
 
 def started(workers=2, address=None, device="cpu", task=None, **keywords):
@@ -34,11 +33,6 @@ def started(workers=2, address=None, device="cpu", task=None, **keywords):
     executor = RayExecutor(address, workers=workers, device=device, **keywords)
     executor.start(task or ToyTask(limits=ToyLimits(**limits)), ToyData())
     return executor
-
-
-def run(executor, jobs=OTHERS):
-    found = dict(executor.run(jobs))
-    return [found[index] for index in range(len(jobs))]
 
 
 # --- arguments and addresses, without a cluster
@@ -121,18 +115,8 @@ def test_workers_stay_for_the_next_jobs(pool):
     assert pool._pool._members == members
 
 
-def test_a_job_whose_worker_dies_once_is_tried_again(pool, tmp_path):
-    (tmp_path / "once").touch()
-    assert run(pool, [Job(f"killed {tmp_path}", 7), *OTHERS]) == [Evaluation(parameters=7), *FOUND]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_job_whose_workers_die_is_a_crash_and_the_others_are_done(pool):
-    assert run(pool, [Job("killed", 7), *OTHERS]) == ["crash", *FOUND]
-
-
-def test_a_job_whose_worker_does_not_answer_is_a_timeout_and_the_others_are_done(pool):
-    assert run(pool, [Job("hangs", 7), *OTHERS]) == ["timeout", *FOUND]
+class TestLostWorkers(LostWorkers):
+    """One of two workers, and its job."""
 
 
 def test_another_address_in_the_same_program_is_refused(pool):

@@ -22,6 +22,12 @@ def test_it_tells_images_classes_sizes_and_times():
     assert re.fullmatch(r"30 children: about .* s", budget)
 
 
+def test_times_on_a_cluster_are_not_told():
+    pytest.importorskip("ray")
+    *_, children = dry_run.describe(NASESEnv(protocol=TINY, executor="ray:cuda*8"), 30)
+    assert re.fullmatch(r"3 random children: .* parameters; how long they take on the cluster's cuda is .*", children)
+
+
 def test_more_than_ten_classes_are_counted(monkeypatch):
     monkeypatch.setattr(dry_run, "CLASSES", 2)
     _, classes, *_ = dry_run.describe(NASESEnv(protocol=TINY, device="cpu"), 30)

@@ -10,6 +10,7 @@ from agents.search.run_directory import RunDirectory
 from agents.search.session import Session
 from agents.search.settings import SearchSettings
 from nases_env.env import NASESEnv
+from nases_env.executors import choice
 
 SURROGATE = {"env_id": "NASES-Digits-Surrogate-v0", "seed": 3}
 
@@ -35,6 +36,17 @@ def test_the_folder_tells_the_child_that_the_agent_recommends(tmp_path, monkeypa
     assert (tmp_path / "believed.json").read_text().strip() == outcome.believed.architecture.to_json()
     assert (tmp_path / "best.json").read_text().strip() == outcome.best.architecture.to_json()
     assert RunDirectory(tmp_path).believed().number == 2
+
+
+def test_a_search_on_a_cluster_is_opened_and_gone_on_with_where_there_is_none(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    tiny = {"overrides": ("train_images=64", "validation_images=32", "epochs=1", "width=0.01"), "children": 1}
+    session = Session(SearchSettings(**tiny, executor="ray:cpu*2"), RunDirectory(tmp_path))
+    assert session.environment.executor == "ray:cpu*2"
+    monkeypatch.setattr(choice, "check_installed", lambda: pytest.fail("nobody asked for a cluster"))
+    assert RunDirectory(tmp_path).make_nases_environment().executor == "inline"
+    outcome = Session(SearchSettings(**tiny, device="cpu"), RunDirectory(tmp_path), resume=True).run()
+    assert (outcome.children, outcome.errors) == (1, ())
 
 
 def test_settings_of_another_search_are_refused(tmp_path):
